@@ -1,0 +1,23 @@
+"""What every test shares: shape checks switched on, the folder of real data, a private cache."""
+
+import os
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+# Shapes in annotations are checked in tests and cost nothing in use.
+install_import_hook("crosslook", "beartype.beartype")
+
+os.environ["CROSSLOOK_PROGRESS"] = "0"
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("CROSSLOOK_SHARED", ROOT.parent / "shared"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real data sets, which cannot be part of the repository."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip(f"no real data at {SHARED / 'data'}; set CROSSLOOK_SHARED to a folder that holds data/")
+    return SHARED
