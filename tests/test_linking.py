@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from crosslook import linking
 from hypothesis import given
 from hypothesis import strategies as st
+
+from crosslook import linking
 
 
 def test_the_model_is_the_published_one():
@@ -57,9 +58,9 @@ def test_nothing_to_link():
 
 
 def test_the_whole_list_of_appendix_b_is_ignored():
-    text = """right, a right, the right, left, a left, the left, top, the top, bottom, the bottom, back, the back, front,
-    the front, far, the far, close, the close, side, each side, background, the background, foreground, the foreground,
-    middle, the middle, corner, a corner, the corner"""
+    text = """right, a right, the right, left, a left, the left, top, the top, bottom, the bottom, back, the back,
+    front, the front, far, the far, close, the close, side, each side, background, the background, foreground,
+    the foreground, middle, the middle, corner, a corner, the corner"""
     listed = [" ".join(each.split()) for each in text.split(",")]
     assert all(linking.ignored(each.title()) for each in listed)
     assert set(listed) == linking.IGNORED

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from crosslook.significance import bootstrap_ratio
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+
+from crosslook.significance import bootstrap_ratio
 
 RNG = np.random.default_rng(7)
 

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from crosslook.data.sample import Sample
+
 ATTRIBUTE_CONFIDENCE = 0.1
 """Attributes above this confidence become part of a label (section 4)."""
 
 _PLACES = "right left top bottom back front far close background foreground middle".split()
-IGNORED = frozenset(
-    [*_PLACES, *(f"the {place}" for place in _PLACES), "a right", "a left"]
-    + ["side", "each side", "corner", "a corner", "the corner"]
-)
+_OTHERS = "a right,a left,side,each side,corner,a corner,the corner".split(",")
+IGNORED = frozenset([*_PLACES, *(f"the {place}" for place in _PLACES), *_OTHERS])
 """Phrases that name a place in the picture and no object (Appendix B). Pronouns are ignored besides these."""
 PRONOUNS = frozenset(
     "i me mine you yours he him his she her hers it its we us ours they them theirs himself herself itself themselves "
@@ -112,3 +112,25 @@ def hits(predicted: Sequence[frozenset[int]], gold: Sequence[frozenset[int]]) ->
 def chance(gold: Sequence[frozenset[int]], n_regions: int) -> Float[np.ndarray, " phrase"]:
     """What `hits` is on average for links drawn at random among all regions of the image."""
     return np.array([len(right) / n_regions if right else np.nan for right in gold])
+
+
+def link_sample(sample: Sample, labels: Sequence[str]) -> list[frozenset[int]]:
+    """Link the phrases of a sample from its caption and the labels of its regions alone.
+
+    The caption is parsed; a marked phrase is linked as the noun phrase with the same characters (a longer one where
+    only that was found: the smallest that ends with the same word), and with nothing where the parser found none.
+
+    Args:
+        sample: its gold links are not looked at.
+        labels: one description a region.
+    """
+    from crosslook.text import parse
+
+    (found,) = parse([sample.caption], pretokenized=True)
+    spans = sorted(((p.start, p.end) for p in found.noun_phrases()), key=lambda span: span[1] - span[0])
+    said = []
+    for phrase in sample.phrases:
+        inside = [span for span in spans if span == (phrase.start, phrase.end)]
+        inside += [span for span in spans if span[1] == phrase.end]
+        said.append(sample.caption[slice(*inside[0])] if inside else "")
+    return link(said, labels)

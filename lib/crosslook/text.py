@@ -1,7 +1,7 @@
 """spaCy and Stanza behind one interface: tokens, tags, dependency heads, noun phrases at every level of nesting.
 
-spaCy is the default. Stanza's official English model is used where the user has it; otherwise the small tagger that comes with
-the book (`crosslook.train_tagger`), which tags and does not parse.
+spaCy is the default. Stanza's official English model is used where the user has it; otherwise the small tagger that
+comes with the book (`crosslook.train_tagger`), which tags and does not parse.
 """
 
 import os
@@ -38,8 +38,7 @@ class Token:
 class NounPhrase:
     """A noun phrase: its characters `start` to `end` (exclusive), the index of its head token, its level.
 
-    Level 0 is the noun with what stands before it, level 1 adds what modifies it from behind, level 2 what is
-    coordinated with it.
+    Level 0 is the noun with what stands before it; each modifier behind it adds a level.
     """
 
     start: int
@@ -163,46 +162,27 @@ def _stanza(texts: list[str], pretokenized: bool) -> Iterator[Parse]:
 
 NOUNS = ("NOUN", "PROPN", "PRON")
 # Relations in the labels of spaCy and of Universal Dependencies. What stands before a noun and belongs to it:
-BEFORE = {
-    "det",
-    "predet",
-    "det:predet",
-    "amod",
-    "nummod",
-    "poss",
-    "nmod",
-    "nmod:poss",
-    "compound",
-    "quantmod",
-    "flat",
-    "nn",
-}
-# Relations that are part of another noun's name or of the clause around it, not of the phrase:
-WITHIN = {"compound", "flat", "fixed", "goeswith", "nn"}
-OUTSIDE = {
-    "cc",
-    "punct",
-    "case",
-    "mark",
-    "preconj",
-    "cc:preconj",
-    "cop",
-    "aux",
-    "nsubj",
-    "nsubj:pass",
-    "nsubjpass",
-    "expl",
-}
-OUTSIDE |= {"advcl", "parataxis", "discourse", "csubj", "obl", "aux:pass", "vocative", "dep", "ROOT", "root"}
+BEFORE = frozenset("det predet det:predet amod nummod poss nmod nmod:poss compound quantmod flat nn".split())
+# What is part of another noun's name, hence no phrase of its own:
+WITHIN = frozenset("compound flat fixed goeswith nn".split())
+# What stands behind a noun that is a predicate, and belongs to the clause:
+CLAUSE = frozenset(
+    "cc cc:preconj preconj punct case mark cop aux aux:pass nsubj nsubj:pass nsubjpass csubj expl advcl advmod obl "
+    "parataxis discourse vocative dep".split()
+)
+# Where a numeral stands for a noun, as in "one of them":
+ARGUMENT = frozenset("nsubj nsubj:pass nsubjpass obj dobj iobj pobj attr".split())
+NO_PHRASE = ("WP", "WDT", "WP$", "PRP$", "EX")
 
 
 def noun_phrases(parse: Parse) -> list[NounPhrase]:
     """All noun phrases of a parsed text, at every level of nesting.
 
-    Each noun, name or pronoun that is not part of a compound gives up to three: itself with what stands before it
-    (determiner, adjectives, numerals, possessor); that with what modifies it from behind (`with a hat`, `who sings`);
-    that with what is coordinated with it (`and a dog`). The phrases inside those are found by the same rule from their
-    own nouns. Relative pronouns and the `there` of `there is` head no phrase.
+    Each noun, name, pronoun or numeral in a noun's place that is not part of a compound heads phrases: at level 0
+    itself with what stands before it (determiner, adjectives, numerals, possessor); then everything that modifies it
+    from behind (`with a hat`, `who sings`, `and a dog`) adds a level, one after the other, all conjuncts at once. What
+    those contain is found by the same rule from its own nouns. Relative and possessive pronouns and the `there` of
+    `there is` head no phrase; a possessor comes without its `'s`.
 
     Raises:
         ValueError: if the back end did not parse.
@@ -219,24 +199,38 @@ def noun_phrases(parse: Parse) -> list[NounPhrase]:
             children[token.head].append(index)
     found = []
     for index, token in enumerate(tokens):
-        if token.upos not in NOUNS or token.dep in WITHIN or token.tag in ("WP", "WDT", "WP$", "EX"):
+        numeral = token.upos == "NUM" and token.dep in ARGUMENT
+        if not (token.upos in NOUNS or numeral) or token.dep in WITHIN or token.tag in NO_PHRASE:
             continue
-        first = index
-        for child in reversed(children[index]):
-            if child < index and tokens[child].dep in BEFORE:
-                first = min(first, _edges(child, children)[0])
-        behind = [child for child in children[index] if child > index and tokens[child].dep not in OUTSIDE]
-        ends = [index]
-        ends.append(max([index, *(_edges(c, children)[1] for c in behind if tokens[c].dep != "conj")]))
-        ends.append(max([ends[1], *(_edges(c, children)[1] for c in behind if tokens[c].dep == "conj")]))
-        for level, last in enumerate(ends):
-            while last > index and tokens[last].dep in ("punct", "cc"):
-                last -= 1
-            if level and last <= ends[level - 1]:
-                continue
+        before = [child for child in children[index] if child < index and tokens[child].dep in BEFORE]
+        first = min([index, *(_edges(child, children)[0] for child in before)])
+        for level, last in enumerate(_ends(index, tokens, children)):
             start, end = tokens[first].start, tokens[last].end
             found.append(NounPhrase(start, end, parse.text[start:end], index, level))
     return sorted(found, key=lambda phrase: (phrase.start, -phrase.end))
+
+
+def _ends(noun: int, tokens: Sequence[Token], children: list[list[int]]) -> list[int]:
+    """The last token of each phrase of a noun, from the shortest to the longest."""
+    ends = [noun]
+    coordinated = None  # which of the ends closes the coordination, once there is one
+    for child in children[noun]:
+        dep = tokens[child].dep
+        # The last of several conjuncts does not make a phrase with those before it left out.
+        if child < noun or dep in CLAUSE or (dep == "conj" and tokens[noun].dep == "conj"):
+            continue
+        last = _edges(child, children)[1]
+        while last > noun and tokens[last].dep in ("punct", "cc"):
+            last -= 1
+        if last <= ends[-1]:
+            continue
+        if dep == "conj" and coordinated == len(ends) - 1:
+            ends[-1] = last
+            continue
+        ends.append(last)
+        if dep == "conj":
+            coordinated = len(ends) - 1
+    return ends
 
 
 def _edges(index: int, children: list[list[int]]) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """Train the Stanza tagger that comes with the book: `python -m crosslook.train_tagger`.
 
-Stanza's official models cannot be installed as packages, so a small one is trained here by Stanza's own trainer, without any
-download, on the captions of Emoji Entities, whose tags the generator knows. It writes `data/stanza/`.
+Stanza's official models cannot be installed as packages, so a small one is trained here by Stanza's own trainer,
+without any download, on the captions of Emoji Entities, whose tags the generator knows. It writes `data/stanza/`.
 """
 
 import argparse

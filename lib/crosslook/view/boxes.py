@@ -1,6 +1,6 @@
 """Pictures with the boxes of a caption's phrases, and the caption with its phrases in the same colours."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from crosslook.data.sample import Sample
@@ -38,7 +38,7 @@ def picture(sample: Sample, ax: "Axes") -> None:
     ax.set_axis_off()
 
 
-def outline(ax: "Axes", box: Sequence[float], colour: str, width: float = 2.0, style: str = "-") -> None:
+def outline(ax: "Axes", box: Sequence[float], colour: str, width: float = 2.0, dashed: bool = False) -> None:
     """Draw one box (xyxy, first and last pixel) with a white rim, so that it shows on any picture."""
     from matplotlib.patches import Rectangle
     from matplotlib.patheffects import Normal, Stroke
@@ -48,7 +48,15 @@ def outline(ax: "Axes", box: Sequence[float], colour: str, width: float = 2.0, s
     corner = (x1 - 0.5, y1 - 0.5)
     ax.add_patch(
         Rectangle(
-            corner, x2 - x1 + 1, y2 - y1 + 1, fill=False, lw=width, ls=style, ec=colour, path_effects=rim, clip_on=False
+            corner,
+            x2 - x1 + 1,
+            y2 - y1 + 1,
+            fill=False,
+            lw=width,
+            ls=(0, (4, 2)) if dashed else "-",
+            ec=colour,
+            path_effects=rim,
+            clip_on=False,
         )
     )
 
@@ -61,9 +69,11 @@ def caption(sample: Sample, ax: "Axes", size: float = 9.0) -> None:
     plain, bold = FontProperties(size=size), FontProperties(size=size, weight="bold")
 
     def width(text: str, font: FontProperties) -> float:
-        return TextPath((0, 0), text, prop=font).get_extents().width if text.strip() else 0.0
+        # How far the pen moves: the extent of the letters alone leaves out the room around them.
+        with_margins = TextPath((0, 0), f"n{text}n", prop=font).get_extents().width
+        return with_margins - TextPath((0, 0), "nn", prop=font).get_extents().width
 
-    space = width("n n", plain) - width("nn", plain)
+    space = width(" ", plain)
     figure = ax.get_figure()
     figure.draw_without_rendering()
     room = ax.get_window_extent().width * 72 / figure.dpi
@@ -97,14 +107,41 @@ def words(sample: Sample) -> list[tuple[str, str | None]]:
 
 
 def gallery(samples: Sequence[Sample], columns: int = 3) -> "Figure":
-    """Several samples side by side."""
+    """Several samples side by side, each above its caption."""
+    return _grid(samples, columns, show)
+
+
+def _grid(samples: Sequence[Sample], columns: int, draw: Callable[[Sample, "Axes"], None]) -> "Figure":
     from matplotlib import pyplot as plt
 
+    columns = min(columns, len(samples))
     rows = -(-len(samples) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(4.0 * columns, 3.9 * rows), squeeze=False, layout="none")
-    figure.subplots_adjust(left=0.01, right=0.99, top=0.99, bottom=0.01 + 0.55 / (3.9 * rows), wspace=0.06, hspace=0.3)
+    size = (3.4 * columns, 3.5 * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="none")
+    figure.subplots_adjust(left=0.01, right=0.99, top=0.99, bottom=0.22 / rows, wspace=0.07, hspace=0.32)
     for ax in axes.flat[len(samples) :]:
         ax.set_axis_off()
     for ax, sample in zip(axes.flat, samples, strict=False):
-        show(sample, ax)
+        draw(sample, ax)
     return figure
+
+
+def links(samples: Sequence[Sample], found: Sequence[Sequence[frozenset[int]]], columns: int = 3) -> "Figure":
+    """Several samples with the regions that their phrases were linked with: solid where right, dashed where not.
+
+    Args:
+        samples: as for `gallery`.
+        found: for each sample, for each of its phrases the indices of the linked regions.
+        columns: pictures in a row.
+    """
+
+    def draw(sample: Sample, ax: "Axes") -> None:
+        picture(sample, ax)
+        said = found[next(index for index, each in enumerate(samples) if each is sample)]
+        for phrase, regions, gold, colour in zip(sample.phrases, said, sample.links, colours(sample), strict=True):
+            if len(phrase.boxes):
+                for index in sorted(regions):
+                    outline(ax, sample.regions.boxes[index], colour, dashed=index not in gold)
+        caption(sample, ax)
+
+    return _grid(samples, columns, draw)

@@ -1,0 +1,1 @@
+"""The embedded data set: scenes drawn from emoji, described by several describers."""
