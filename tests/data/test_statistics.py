@@ -1,10 +1,11 @@
 """Counts agree with what can be counted by hand."""
 
 import numpy as np
-from crosslook.data import statistics
-from crosslook.data.sample import Phrase, Regions, Sample
 from hypothesis import given
 from hypothesis import strategies as st
+
+from crosslook.data import statistics
+from crosslook.data.sample import Phrase, Regions, Sample
 
 
 def _phrase(caption, text, kind, chain, boxes=0):
@@ -28,9 +29,13 @@ def _sample(image_id, caption, *phrases):
 
 
 SAMPLES = [
-    _sample("1", "A man plays a brown guitar .", ("A man", "people", "1", 1), ("a brown guitar", "instruments", "2", 2)),
+    _sample(
+        "1", "A man plays a brown guitar .", ("A man", "people", "1", 1), ("a brown guitar", "instruments", "2", 2)
+    ),
     _sample("1", "He has a guitar .", ("He", "people", "1", 1), ("a guitar", "instruments", "2", 2)),
-    _sample("2", "The image shows a red guitar .", ("The image", "notvisual", "0"), ("a red guitar", "instruments", "1", 1)),
+    _sample(
+        "2", "The image shows a red guitar .", ("The image", "notvisual", "0"), ("a red guitar", "instruments", "1", 1)
+    ),
 ]
 
 

@@ -8,8 +8,9 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from crosslook.data.errors import DataError
 
@@ -140,7 +141,7 @@ def _beside(files: Files, inner: Files) -> Files:
     )
 
 
-def _bounded(file: BinaryIO) -> bytes:
+def _bounded(file: BufferedIOBase) -> bytes:
     with file:
         return file.read(LIMIT + 1)
 

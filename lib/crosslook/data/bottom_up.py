@@ -9,8 +9,8 @@ import binascii
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -187,7 +187,7 @@ def _lines(path: Path) -> Iterator[tuple[str, int, bytes]]:
             offset += len(line)
 
 
-def _line_of(file: BinaryIO, place: str) -> bytes:
+def _line_of(file: BufferedIOBase, place: str) -> bytes:
     line = file.readline(LONGEST)
     if len(line) == LONGEST:
         raise DataError(place, f"expected a line of less than {LONGEST:,} bytes, got more")

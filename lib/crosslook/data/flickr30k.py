@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import overload
 
@@ -128,10 +129,10 @@ def link(phrases: Sequence[Phrase], regions: Regions, threshold: float = OVERLAP
 
     from crosslook.boxes import iou
 
-    overlaps = [
-        iou(torch.tensor(phrase.boxes), torch.tensor(regions.boxes), inclusive=True) >= threshold for phrase in phrases
-    ]
-    return tuple(frozenset(found.any(0).nonzero().flatten().tolist()) for found in overlaps)
+    gold = np.concatenate([np.empty((0, 4), dtype=np.float32), *(phrase.boxes for phrase in phrases)])
+    shown = (iou(torch.tensor(gold), torch.tensor(regions.boxes), inclusive=True) >= threshold).numpy()
+    first_of = np.cumsum([0, *(len(phrase.boxes) for phrase in phrases)])
+    return tuple(frozenset(np.flatnonzero(shown[i:j].any(0)).tolist()) for i, j in pairwise(first_of))
 
 
 def read(

@@ -5,9 +5,10 @@ Format: Plummer et al. (2015), Flickr30k Entities v1.0. Places in errors count l
 
 import re
 from dataclasses import dataclass
-from xml.sax import SAXParseException
+from xml.etree.ElementTree import Element, ParseError
 from xml.sax.handler import ContentHandler
 
+import defusedxml.ElementTree
 import defusedxml.sax
 
 from crosslook.data.errors import DataError
@@ -61,6 +62,7 @@ class Sentence:
 
 
 _MARK = re.compile(r"\[/EN#(0|[1-9][0-9]*)((?:/[a-z]+)+) ((?! )[^\[\]]*[^\[\] ])\]")
+_KNOWN = frozenset(TYPES)
 _CHAIN = re.compile(r"[1-9][0-9]*")
 _NUMBER = re.compile(r"-?[0-9]{1,9}")
 
@@ -97,22 +99,20 @@ def parse_sentence(line: str, where: str) -> Sentence:
             raise DataError(*_what_is_wrong(line, opening, where))
         chain, marks, phrase = mark.groups()
         types = tuple(marks[1:].split("/"))
-        _check_types(chain, types, f"{where}:{opening + 1}")
+        if not _KNOWN.issuperset(types) or (chain == "0") != ("notvisual" in types):
+            raise DataError(f"{where}:{opening + 1}", _wrong_types(chain, types))
         plain = line[position:opening]
+        if "]" in plain:
+            break
         start = length + len(plain)
         length = start + len(phrase)
         pieces += (plain, phrase)
         mentions.append(Mention(start, length, chain, types))
         position = mark.end()
-    pieces.append(line[position:])
-    caption = "".join(pieces)
-    if "]" in caption:
-        raise DataError(f"{where}:{line.index(']') + 1}", _stray(line))
-    return Sentence(caption, tuple(mentions))
-
-
-def _stray(line: str) -> str:
-    return f"']' closes no bracket (in {line[:60]!r})"
+    stray = line.find("]", position)
+    if stray >= 0:
+        raise DataError(f"{where}:{stray + 1}", f"']' closes no bracket, after {line[max(0, stray - 40) : stray]!r}")
+    return Sentence("".join([*pieces, line[position:]]), tuple(mentions))
 
 
 def _what_is_wrong(line: str, opening: int, where: str) -> tuple[str, str]:
@@ -124,48 +124,16 @@ def _what_is_wrong(line: str, opening: int, where: str) -> tuple[str, str]:
     return place, f"expected '[/EN#chain/type words]', got {shown}"
 
 
-def _check_types(chain: str, types: tuple[str, ...], place: str) -> None:
-    for kind in types:
-        if kind not in TYPES:
-            raise DataError(place, f"expected types of {TYPES}, got {kind!r}")
-    if (chain == "0") != ("notvisual" in types):
-        raise DataError(place, f"expected chain 0 and type notvisual together, got chain {chain}, types {types}")
-
-
-class _Node:
-    """An XML element, with the line and column where it starts."""
-
-    __slots__ = ("children", "column", "line", "parts", "tag")
-
-    def __init__(self, tag: str, line: int, column: int) -> None:
-        self.tag, self.line, self.column = tag, line, column
-        self.children: list[_Node] = []
-        self.parts: list[str] = []
-
-
-class _Tree(ContentHandler):
-    """Collects elements; what it has seen hangs under `open[0]`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open = [_Node("", 1, 1)]
-
-    def startElement(self, name: str, attrs: object) -> None:
-        node = _Node(name, self._locator.getLineNumber(), self._locator.getColumnNumber() + 1)
-        self.open[-1].children.append(node)
-        self.open.append(node)
-
-    def endElement(self, name: str) -> None:
-        self.open.pop()
-
-    def characters(self, content: str) -> None:
-        self.open[-1].parts.append(content)
+def _wrong_types(chain: str, types: tuple[str, ...]) -> str:
+    if unknown := [kind for kind in types if kind not in TYPES]:
+        return f"expected types of {TYPES}, got {unknown[0]!r}"
+    return f"expected chain 0 and type notvisual together, got chain {chain}, types {types}"
 
 
 class _Wrong(Exception):
-    """What is wrong with an element, before it is known which file it is in."""
+    """What is wrong with an element, before it is known where in which file it is."""
 
-    def __init__(self, node: _Node, message: str) -> None:
+    def __init__(self, node: Element, message: str) -> None:
         super().__init__(node, message)
         self.node, self.message = node, message
 
@@ -181,78 +149,89 @@ def parse_annotation(text: str, name: str) -> Annotation:
         DataError: the XML is malformed or has a document type; an element is missing, doubled or no number; an object
             has neither a box nor a flag; a box has no area (`xmin >= xmax`) or does not lie in the image.
     """
-    tree = _Tree()
+    root = None
     try:
         # No annotation has a document type, so none is read, and without one no entity can be defined.
-        defusedxml.sax.parseString(text.encode(), tree, forbid_dtd=True)
-        return _annotation(tree.open[0].children[0])
-    except SAXParseException as error:
-        place = f"{name}:{error.getLineNumber()}:{error.getColumnNumber() + 1}"
-        raise DataError(place, f"expected well-formed XML, got {error.getMessage()}") from None
+        root = defusedxml.ElementTree.fromstring(text, forbid_dtd=True)
+        return _annotation(root)
+    except ParseError as error:
+        line, column = error.position
+        message = str(error).rpartition(": line ")[0]
+        raise DataError(f"{name}:{line}:{column + 1}", f"expected well-formed XML, got {message}") from None
     except defusedxml.DefusedXmlException as error:
         raise DataError(name, f"expected XML without document type and entities, got {error}") from None
     except _Wrong as error:
-        raise DataError(f"{name}:{error.node.line}:{error.node.column}", error.message) from None
+        line, column = _place(text, list(root.iter()).index(error.node))
+        raise DataError(f"{name}:{line}:{column}", error.message) from None
 
 
-def _annotation(root: _Node) -> Annotation:
+def _place(text: str, number: int) -> tuple[int, int]:
+    """Line and column at which the `number`-th element starts; only an error needs it, so it costs a second pass."""
+    places: list[tuple[int, int]] = []
+
+    class Starts(ContentHandler):
+        def startElement(self, name: str, attrs: object) -> None:
+            places.append((self._locator.getLineNumber(), self._locator.getColumnNumber() + 1))
+
+    defusedxml.sax.parseString(text.encode(), Starts(), forbid_dtd=True)
+    return places[number]
+
+
+def _annotation(root: Element) -> Annotation:
     if root.tag != "annotation":
         raise _Wrong(root, f"expected <annotation>, got <{root.tag}>")
     size = _only(root, "size")
-    width, height, depth = (_number(_only(size, tag)) for tag in ("width", "height", "depth"))
+    width, height, depth = _numbers(size, ("width", "height", "depth"))
     if width < 1 or height < 1:
         raise _Wrong(size, f"expected a size of at least 1 x 1, got {width} x {height}")
-    objects = [node for node in root.children if node.tag == "object"]
-    return Annotation(
-        filename=_text(_only(root, "filename")),
-        width=width,
-        height=height,
-        objects=tuple(_object(node, f"object {number}", width, height) for number, node in enumerate(objects, 1)),
-        depth=depth,
-    )
+    objects = tuple(_object(node, number, width, height) for number, node in enumerate(root.findall("object"), 1))
+    return Annotation((_only(root, "filename").text or "").strip(), width, height, objects, depth)
 
 
-def _object(node: _Node, which: str, width: int, height: int) -> Object:
-    chains = tuple(_text(child) for child in node.children if child.tag == "name")
+def _object(node: Element, number: int, width: int, height: int) -> Object:
+    chains = tuple((name.text or "").strip() for name in node.findall("name"))
     if not chains:
-        raise _Wrong(node, f"{which}: expected a <name> with a chain id, got none")
+        raise _Wrong(node, f"object {number}: expected a <name> with a chain id, got none")
     for chain in chains:
         if not _CHAIN.fullmatch(chain):
-            raise _Wrong(node, f"{which}: name: expected a chain id (1 or more), got {chain!r}")
-    tags = {child.tag for child in node.children} & {"bndbox", "scene", "nobndbox"}
+            raise _Wrong(node, f"object {number}: name: expected a chain id (1 or more), got {chain!r}")
+    tags = {child.tag for child in node} & {"bndbox", "scene", "nobndbox"}
     if tags == {"bndbox"}:
-        return Object(chains, _box(_only(node, "bndbox"), which, width, height))
+        return Object(chains, _box(_only(node, "bndbox"), number, width, height))
     if tags != {"scene", "nobndbox"}:
         got = " and ".join(f"<{tag}>" for tag in sorted(tags)) or "none of them"
-        raise _Wrong(node, f"{which}: expected either <bndbox> or <scene> and <nobndbox>, got {got}")
-    flags = _text(_only(node, "scene")), _text(_only(node, "nobndbox"))
-    if flags not in (("0", "1"), ("1", "0"), ("1", "1")):
-        raise _Wrong(node, f"{which}: expected scene and nobndbox of 0 or 1, at least one of 1, got {flags}")
-    return Object(chains, None, flags[0] == "1", flags[1] == "1")
+        raise _Wrong(node, f"object {number}: expected either <bndbox> or <scene> and <nobndbox>, got {got}")
+    flags = scene, nobndbox = _numbers(node, ("scene", "nobndbox"))
+    if flags not in ((0, 1), (1, 0), (1, 1)):
+        raise _Wrong(node, f"object {number}: expected scene and nobndbox of 0 or 1, at least one of 1, got {flags}")
+    return Object(chains, None, scene == 1, nobndbox == 1)
 
 
-def _box(node: _Node, which: str, width: int, height: int) -> Box:
-    x1, y1, x2, y2 = box = tuple(_number(_only(node, tag)) for tag in ("xmin", "ymin", "xmax", "ymax"))
+def _box(node: Element, number: int, width: int, height: int) -> Box:
+    x1, y1, x2, y2 = box = _numbers(node, ("xmin", "ymin", "xmax", "ymax"))
     if x1 >= x2 or y1 >= y2:
-        raise _Wrong(node, f"{which}: bndbox: expected xmin < xmax and ymin < ymax, got {box}, which has no area")
+        raise _Wrong(node, f"object {number}: bndbox: expected xmin < xmax and ymin < ymax, got {box}, without area")
     if x1 < 1 or y1 < 1 or x2 > width or y2 > height:
-        raise _Wrong(node, f"{which}: bndbox: expected a box inside (1, 1, {width}, {height}), got {box}")
+        raise _Wrong(node, f"object {number}: bndbox: expected a box inside (1, 1, {width}, {height}), got {box}")
     return box
 
 
-def _only(node: _Node, tag: str) -> _Node:
-    found = [child for child in node.children if child.tag == tag]
+def _only(node: Element, tag: str) -> Element:
+    found = node.findall(tag)
     if len(found) != 1:
         raise _Wrong(node, f"<{node.tag}>: expected one <{tag}>, got {len(found)}")
     return found[0]
 
 
-def _text(node: _Node) -> str:
-    return "".join(node.parts).strip()
-
-
-def _number(node: _Node) -> int:
-    text = _text(node)
-    if not _NUMBER.fullmatch(text):
-        raise _Wrong(node, f"<{node.tag}>: expected a whole number, got {text[:40]!r}")
-    return int(text)
+def _numbers(node: Element, tags: tuple[str, ...]) -> tuple[int, ...]:
+    """The whole numbers in children with these tags, of which there must be one each."""
+    numbers = []
+    for tag in tags:
+        found = node.findall(tag)
+        if len(found) != 1:
+            raise _Wrong(node, f"<{node.tag}>: expected one <{tag}>, got {len(found)}")
+        text = (found[0].text or "").strip()
+        if not _NUMBER.fullmatch(text):
+            raise _Wrong(found[0], f"<{tag}>: expected a whole number, got {text[:40]!r}")
+        numbers.append(int(text))
+    return tuple(numbers)

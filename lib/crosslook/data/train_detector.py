@@ -27,7 +27,7 @@ from crosslook.data.emoji.world import COLOURS, HEIGHT, SIZES, WIDTH, categories
 from crosslook.paths import cache_dir
 from crosslook.progress import track
 
-IMAGES, EPOCHS, BATCH, RATE, DROPOUT, SEED = 2500, 20, 256, 3e-3, 0.3, 0
+IMAGES, EPOCHS, BATCH, RATE, DROPOUT, SEED = 1500, 15, 256, 3e-3, 0.3, 0
 CLASSES = (*categories(), BACKGROUND)
 ATTRIBUTES = (*COLOURS, *SIZES)
 

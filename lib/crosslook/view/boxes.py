@@ -3,6 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+from jaxtyping import Float
+
 from crosslook.data.sample import Sample
 from crosslook.view import style
 
@@ -36,9 +39,10 @@ def picture(sample: Sample, ax: "Axes") -> None:
         raise ValueError(f"sample {sample.image_id}: expected an image, got none; give the data set its images folder")
     ax.imshow(sample.image, extent=(-0.5, sample.width - 0.5, sample.height - 0.5, -0.5))
     ax.set_axis_off()
+    ax.set_anchor("N")
 
 
-def outline(ax: "Axes", box: Sequence[float], colour: str, width: float = 2.0, dashed: bool = False) -> None:
+def outline(ax: "Axes", box: Float[np.ndarray, "4"], colour: str, width: float = 2.0, dashed: bool = False) -> None:
     """Draw one box (xyxy, first and last pixel) with a white rim, so that it shows on any picture."""
     from matplotlib.patches import Rectangle
     from matplotlib.patheffects import Normal, Stroke

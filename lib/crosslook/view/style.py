@@ -38,7 +38,7 @@ def use() -> None:
             "axes.spines.top": False,
             "axes.titlelocation": "left",
             "axes.titlesize": "large",
-            "axes.titleweight": "semibold",
+            "axes.titleweight": "bold",
             "figure.constrained_layout.use": True,
             "figure.dpi": 110,
             "figure.figsize": (8.0, 4.0),

@@ -7,17 +7,12 @@ from PIL import Image
 from crosslook.data.emoji import body
 from crosslook.data.emoji.backgrounds import VARIANTS, background
 from crosslook.data.emoji.draw import draw
-from crosslook.data.emoji.scene import Scene, Thing, sample_scene
-from crosslook.data.emoji.sprites import RGB
+from crosslook.data.emoji.scene import Scene, Thing
+from crosslook.data.emoji.sprites import RGB, hue
 from crosslook.data.emoji.world import SETTINGS, categories
 
 LINED = ("walking", "pulling", "looking_at", "feeding")
 """Relations with a lead, a rope, a string or a biscuit, which lie outside the boxes."""
-
-
-@pytest.fixture(scope="module")
-def scenes():
-    return [sample_scene(f"test-{seed}", seed) for seed in range(120)]
 
 
 def pixels(scene: Scene, without=()) -> np.ndarray:
@@ -45,7 +40,7 @@ def test_the_same_picture_twice_and_caches_untouched(scenes):
 def test_things_are_seen_in_their_boxes_and_nowhere_else(scenes):
     """Without a thing the picture changes in its boxes (and by its shadow beside them), in each of them."""
     checked = 0
-    for scene in scenes:
+    for scene in scenes[:60]:
         full = pixels(scene)
         for i, thing in enumerate(scene.things):
             worn = any(o == i and p == "wearing" for _, p, o in scene.relations)
@@ -64,12 +59,12 @@ def test_things_are_seen_in_their_boxes_and_nowhere_else(scenes):
                         around[y1:y2, x1:x2] = True
             assert not (difference & ~around).any(), (scene.seed, thing)
             checked += 1
-    assert checked > 500
+    assert checked > 250
 
 
 @pytest.mark.parametrize("key", ["dog", "car", "tree", "guitar", "giraffe", "airplane", "man", "soccer_ball"])
 def test_a_box_is_tight(key):
-    """Alone in a picture, a thing reaches (nearly) all four edges of its box; a person's frame has some air beside it."""
+    """Alone in a picture, a thing reaches (nearly) all edges of its box; a person has some air beside."""
     box = (100, 60, 153, 180) if key == "man" else (100, 80, 180, 160)
     colour = next(iter(categories()[key].colours), None)
     scene = Scene("x", 3, "park", (Thing(key, colour, "medium", (box,)),), ())
@@ -83,7 +78,7 @@ def test_a_box_is_tight(key):
 
 def test_clothes_change_their_own_boxes(scenes):
     checked = 0
-    for scene in scenes:
+    for scene in scenes[:60]:
         full = pixels(scene)
         for _, predicate, o in scene.relations:
             if predicate != "wearing":
@@ -93,7 +88,7 @@ def test_clothes_change_their_own_boxes(scenes):
             for x1, y1, x2, y2 in thing.boxes:
                 assert difference[y1:y2, x1:x2].mean() > 0.04, (scene.seed, thing)
             checked += 1
-    assert checked > 100
+    assert checked > 50
 
 
 @pytest.mark.parametrize("colour", ["red", "blue", "green", "yellow", "black", "white"])
@@ -118,10 +113,16 @@ def test_hair_of_the_colour_that_is_said():
         image = pixels(Scene("x", 3, "room", things, ((0, "has", 1),)))
         x, y = (hair[0] + hair[2]) // 2, hair[1] + 4
         seen = np.median(image[y - 2 : y + 3, x - 4 : x + 5].reshape(-1, 3), axis=0)
-        nearest = {name: np.abs(seen - np.array(RGB[name])).sum() for name in ("black", "yellow", "red", "gray")}
-        # Brown hair is dark brown, gray hair is nearly white: only those that differ plainly are compared.
-        if colour in ("black", "yellow"):
-            assert min(nearest, key=nearest.get) == colour, (colour, seen)
+        degrees, chroma = (int(v[0]) for v in hue(seen[None].astype(np.int32)))
+        light = seen.mean()
+        expected = {
+            "black": light < 70,
+            "brown": light < 90,
+            "yellow": 35 <= degrees <= 55 and chroma > 90,
+            "red": (degrees <= 25 or degrees >= 345) and chroma > 120,
+            "gray": chroma < 30 and light > 120,
+        }
+        assert expected[colour], (colour, seen)
 
 
 def test_faces_are_skin():

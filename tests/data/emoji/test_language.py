@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from itertools import pairwise
+from random import Random
 
 import pytest
 
@@ -14,7 +15,7 @@ from crosslook.data.emoji import rules, trees
 from crosslook.data.emoji.expressed import clauses, expressed, meanings
 from crosslook.data.emoji.facts import holds
 from crosslook.data.emoji.language import captions, paragraph
-from crosslook.data.emoji.lexicon import lexicon
+from crosslook.data.emoji.lexicon import lexicon, pick
 from crosslook.data.emoji.scene import Scene, Thing, sample_scene
 from crosslook.data.emoji.trees import Tree, parse
 from crosslook.data.emoji.world import WIDTH, categories
@@ -253,6 +254,10 @@ def gender(scene: Scene, index: int) -> str | None:
     return "it"
 
 
+def owner(scene: Scene, mark: str) -> int | None:
+    return scene.things[int(mark) - 1].part_of if mark.isdigit() and mark != "0" else None
+
+
 def test_pronouns_mean_one_thing(told):
     """In this sentence and the one before, a pronoun fits one thing only: the one it is marked with."""
     seen = Counter()
@@ -265,6 +270,8 @@ def test_pronouns_mean_one_thing(told):
                     if words[0] not in PRONOUNS or len(words) > 1 or "+" in referent:
                         continue
                     earlier = [*before, *(mark for mark, _ in marked[:i])]
+                    # *His arm* has spoken of him as well.
+                    earlier += [str(p + 1) for m in earlier if (p := owner(scene, m)) is not None]
                     candidates = {
                         mark
                         for mark in earlier
@@ -273,7 +280,8 @@ def test_pronouns_mean_one_thing(told):
                     assert candidates == {referent}, (trees.text(tree), before)
                     seen[words[0]] += 1
                 before = [mark for mark, _ in marked]
-    assert min(seen[word] for word in ("he", "she", "it", "they")) > 5, seen
+    assert min(seen[word] for word in ("he", "she", "it")) > 8, seen
+    assert seen["they"] > 0
 
 
 def test_definite_phrases_are_clear(told):
@@ -349,15 +357,20 @@ def test_texture(told):
 
 
 def test_a_guitar_is_mostly_brown():
-    colours = Counter()
-    for seed in range(700_250, 701_000):
-        scene = sample_scene("s", seed)
-        if any(thing.category == "guitar" for thing in scene.things):
-            words = " ".join(trees.text(parse(tree)) for tree in captions(scene))
-            colours.update(re.findall(r"(\w+) (?:electric )?guitar", words))
+    """As the world's frequencies have it, and the describers leave it."""
+    colours, rng = Counter(), Random(3)
+    for seed in range(80):
+        colour = pick(rng, categories()["guitar"].colours)
+        boxes = ((0, 0, 90, 200),), ((20, 80, 60, 160),)
+        things = Thing("man", None, "medium", boxes[0]), Thing("guitar", colour, "medium", boxes[1])
+        words = " ".join(
+            trees.text(parse(t)) for t in captions(Scene("s", seed, "stage", things, ((0, "playing", 1),)))
+        )
+        colours.update(re.findall(r"(\w+) (?:electric )?guitar", words))
     counted = {name: colours[name] for name in lexicon()["colours"] if colours[name]}
-    assert sum(counted.values()) > 15
-    assert max(counted, key=counted.get) == "brown"
+    assert sum(counted.values()) > 40
+    assert counted["brown"] > 0.35 * sum(counted.values())
+    assert len(counted) >= 4
 
 
 def test_the_five_describers_differ(told):

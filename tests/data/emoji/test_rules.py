@@ -95,5 +95,5 @@ def test_mirroring_swaps_left_and_right_and_nothing_else(a, b):
 
 
 def test_unknown_predicate():
-    with pytest.raises(ValueError, match="predicate: expected one of .* got 'eating'"):
+    with pytest.raises(ValueError, match=r"predicate: expected one of .* got 'eating'"):
         holds("eating", MAN, MAN)

@@ -6,7 +6,7 @@ from random import Random
 
 from PIL import Image, ImageDraw, ImageFilter
 
-from crosslook.data.emoji.cluster import GROUND
+from crosslook.data.emoji.draft import GROUND
 from crosslook.data.emoji.sprites import Colour
 from crosslook.data.emoji.world import HEIGHT, WIDTH
 

@@ -12,16 +12,8 @@ Fact = tuple[int, str, int]
 SPATIAL = ("left_of", "right_of", "next_to", "near", "behind", "in_front_of", "on", "above", "under", "in")
 ATTIRE = ("wearing", "has")
 POSED = (
-    "sitting_on",
-    "lying_on",
-    "riding",
-    "driving",
-    "in",
-    "hanging_from",
-    "leaning_on",
-    "standing_on",
-    "reading",
-    "playing",
+    *("sitting_on", "lying_on", "riding", "driving", "in", "hanging_from", "leaning_on", "standing_on", "reading"),
+    *("playing", "chasing", "walking", "pulling", "pushing"),
 )
 """Who takes part in these as subject is not said to stand somewhere."""
 BAGS = ("backpack", "handbag", "glasses", "sunglasses")
@@ -209,16 +201,8 @@ def posture(context: Context, index: int) -> tuple[str, bool]:
 
 def _in_use(context: Context, index: int) -> bool:
     moved = (
-        "riding",
-        "driving",
-        "holding",
-        "carrying",
-        "throwing",
-        "kicking",
-        "walking",
-        "pulling",
-        "pushing",
-        "playing",
+        *("riding", "driving", "holding", "carrying", "throwing", "kicking", "walking", "pulling", "pushing"),
+        *("playing", "chasing"),
     )
     return any(o == index and p in moved for _, p, o in context.scene.relations)
 

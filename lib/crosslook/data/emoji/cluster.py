@@ -1,27 +1,25 @@
 """Clusters: somebody or something, what it does with what, what it wears and holds; placed together on the ground."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from functools import cache
 from random import Random
 
-from crosslook.data.emoji import body, layout
+from crosslook.data.emoji import attire, body, layout
+from crosslook.data.emoji.draft import (
+    DOLL_PER_CENT,
+    GROUND,
+    SEA,
+    Cluster,
+    Draft,
+    chance,
+    dimensions,
+    draft,
+    large_enough,
+    pick,
+    scale,
+)
 from crosslook.data.emoji.rules import Box, holds
-from crosslook.data.emoji.sprites import index
-from crosslook.data.emoji.world import HEIGHT, WIDTH, Category, categories
+from crosslook.data.emoji.world import Category, categories
 
-MIN_SIDE = 13
-"""No box is narrower or lower than this many pixels."""
-PER_CENT = {"small": 75, "medium": 100, "large": 130}
-DOLL_PER_CENT = {"small": 88, "medium": 100, "large": 116}
-"""What the size words do to things and to people."""
-
-GROUND = {"room": (150, 176), "street": (150, 172), "park": (138, 166), "beach": (146, 172), "stage": (156, 180)}
-"""Per setting, where the back of the ground is (houses and walls stand there) and the furthest ground people use."""
-SEA = (116, 136)
-FRONT = 232
-
-SLOTS = ("hat", "eyes", "neck", "torso", "legs", "feet", "rear", "gown", "suit")
-FEMININE = ("dress", "blouse", "swimsuit")
 BUILDINGS = ("house", "building", "church", "store", "ferris_wheel", "mountain")
 NEVER_FIRST = ("wearing", "has", "above", "left_of", "right_of", "near")
 """Relations that come on top of others, or from where things happen to stand."""
@@ -29,74 +27,10 @@ HANDS_FREE = ("sitting_on", "standing_on", "behind", "next_to", "near", "in", "u
 """First relations that leave the hands free to hold something."""
 
 
-@dataclass
-class Draft:
-    """A thing that is being placed.
-
-    `tall` is a doll's standing height. Drawing goes by `depth` (where it stands; None: where its cluster stands), then
-    by `layer` within a cluster.
-    """
-
-    category: str
-    colour: str | None
-    size: str
-    boxes: list[Box]
-    layer: int = 0
-    depth: int | None = None
-    tall: int = 0
-    part_of: "Draft | None" = None
-    attached: "Draft | None" = None
-
-
-@dataclass
-class Cluster:
-    """Drafts and their relations, standing at `ground` (the y of the feet, which orders clusters)."""
-
-    ground: int
-    drafts: list[Draft] = field(default_factory=list)
-    relations: list[tuple[Draft, str, Draft]] = field(default_factory=list)
-
-
-def pick(rng: Random, weights: Mapping[str, int]) -> str:
-    """A key, with probability proportional to its weight."""
-    at = rng.randrange(sum(weights.values()))
-    for key, weight in weights.items():
-        at -= weight
-        if at < 0:
-            return key
-    raise AssertionError("unreachable: the weights add up")
-
-
-def chance(rng: Random, per_cent: int) -> bool:
-    return rng.randrange(100) < per_cent
-
-
-def scale(ground: int) -> int:
-    """Thousandths: things are drawn smaller the further back they stand."""
-    return 1000 - 4 * max(0, min(130, FRONT - ground))
-
-
-def dimensions(category: Category, size: str, ground: int) -> tuple[int, int]:
-    """Width and height in pixels of a thing (not a doll) standing at `ground`."""
-    people = index()["people"].get(category.key)
-    width, height = people[0]["size"] if people else index()["things"][category.key]["size"]
-    longest = category.size * PER_CENT[size] * scale(ground) // 100_000
-    side = max(width, height)
-    return max(1, longest * width // side), max(1, longest * height // side)
-
-
-def draft(rng: Random, key: str, layer: int = 0, varied: bool = True) -> Draft:
-    """A thing of this category with a colour and a size, not yet placed."""
-    category = categories()[key]
-    colour = pick(rng, category.colours) if category.colours else None
-    doll = "doll" in category.roles
-    spread = {"medium": 90, "large": 6, "small": 4} if doll else {"medium": 66, "small": 17, "large": 17}
-    return Draft(key, colour, pick(rng, spread) if varied else "medium", [], layer)
-
-
-def partners(setting: str, predicate: str, subject: Category) -> dict[str, int]:
-    """What a subject can do this with in a setting, with weights."""
-    weights = {}
+@cache
+def partners(setting: str, predicate: str, subject_key: str) -> dict[str, int]:
+    """What a subject can do this with in a setting, with weights. Do not change the dictionary."""
+    weights, subject = {}, categories()[subject_key]
     for key, category in categories().items():
         weight = category.object.get(predicate, 0) * category.settings.get(setting, 0)
         if weight and key != subject.key and _sensible(predicate, subject, category):
@@ -136,71 +70,6 @@ def _fits(predicate: str, subject: Category, sub: tuple[int, int], category: Cat
     return True
 
 
-def _garments(rng: Random, setting: str, person: Draft, posture: str) -> list[Draft]:
-    """What a doll (or each of a group) wears."""
-    category = categories()[person.category]
-    uniform = index()["people"][person.category][0]["kind"] == "bust"
-    if posture == "lie" or "wearing" not in category.subject or person.category == "clown":
-        return []
-    allowed = {"eyes", "rear"} if uniform else {"hat", "eyes"} if posture == "bust" else set(SLOTS)
-    if posture in ("ride", "sit"):
-        allowed -= {"feet", "rear", "legs"} if posture == "ride" else {"rear"}
-    if person.category == "baby":
-        allowed = {"hat"}
-    weights = {
-        key: c.object["wearing"] * c.settings[setting]
-        for key, c in categories().items()
-        if c.type == "clothing" and setting in c.settings and "wearing" in c.object and c.roles[0] in allowed
-    }
-    found: list[Draft] = []
-    for _ in range(int(pick(rng, {"0": 3, "1": 6, "2": 6, "3": 3}))):
-        if person.category not in ("woman", "girl", "old_woman"):
-            weights = {k: w for k, w in weights.items() if k not in FEMININE}
-        if not weights:
-            break
-        garment = draft(rng, pick(rng, weights), varied=False)
-        garment.boxes = [body.worn(garment.category, box, posture) for box in person.boxes]
-        slot = categories()[garment.category].roles[0]
-        taken = {"gown": ("gown", "torso", "legs", "suit"), "suit": ("suit", "gown", "torso", "legs")}.get(
-            slot, (slot,)
-        )
-        taken += ("gown", "suit") if slot in ("torso", "legs") else ()
-        weights = {k: w for k, w in weights.items() if categories()[k].roles[0] not in taken}
-        garment.layer, garment.attached = (-1 if slot == "rear" else 1), person
-        if large_enough(garment.boxes):
-            found.append(garment)
-    # From the skin outwards, as they are drawn.
-    order = ("rear", "legs", "feet", "torso", "gown", "suit", "neck", "eyes", "hat")
-    return sorted(found, key=lambda g: order.index(categories()[g.category].roles[0]))
-
-
-def _parts(rng: Random, person: Draft, garments: list[Draft]) -> list[Draft]:
-    """Body parts to be spoken of; their boxes are known only when everything is placed."""
-    found: list[Draft] = []
-    hatted = any(categories()[g.category].roles[0] == "hat" for g in garments)
-    beard = person.category == "man" and chance(rng, 14)
-    if beard:
-        colours = {c: w for c, w in categories()["beard"].colours.items() if c in body.hair_colours("man", True)}
-        found.append(Draft("beard", pick(rng, colours), "medium", [], 2, part_of=person))
-    colours = body.hair_colours(person.category, beard)
-    # A hat hides short hair.
-    if colours and not (hatted and person.category not in ("woman", "girl")) and chance(rng, 36):
-        weights = {c: w for c, w in categories()["hair"].colours.items() if c in colours}
-        found.append(Draft("hair", found[0].colour if beard else pick(rng, weights), "medium", [], 2, part_of=person))
-    if chance(rng, 40):
-        weights = {k: c.frequency for k, c in categories().items() if c.type == "bodyparts" and not c.colours}
-        found.append(Draft(pick(rng, weights), None, "medium", [], 2, part_of=person))
-    return found
-
-
-def large_enough(boxes: list[Box]) -> bool:
-    """Inside the image and no side shorter than MIN_SIDE?"""
-    return all(
-        min(x1, y1) >= 0 and x2 <= WIDTH and y2 <= HEIGHT and min(x2 - x1, y2 - y1) >= MIN_SIDE
-        for x1, y1, x2, y2 in boxes
-    )
-
-
 def _move(box: Box, x: int, y: int) -> Box:
     return box[0] + x, box[1] + y, box[2] + x, box[3] + y
 
@@ -227,9 +96,11 @@ def build(rng: Random, setting: str, subject: str, ground: int, x: int, companio
     category = categories()[subject]
     main = draft(rng, subject)
     doll = "doll" in category.roles
-    weights = {p: w for p, w in category.subject.items() if p not in NEVER_FIRST}
-    predicate = pick(rng, weights) if weights and companions else ""
-    choices = partners(setting, predicate, category) if predicate else {}
+    # What can be done with few things in a setting is rarely done there.
+    options = {p: w * min(60, sum(partners(setting, p, subject).values())) for p, w in category.subject.items()}
+    options = {p: w for p, w in options.items() if w and p not in NEVER_FIRST}
+    predicate = pick(rng, options) if options and companions else ""
+    choices = partners(setting, predicate, subject) if predicate else {}
     other = draft(rng, pick(rng, choices), 5) if choices else None
     cluster = Cluster(ground, [main])
     count = int(pick(rng, {"2": 6, "3": 2})) if category.type in ("people", "animals") and chance(rng, 14) else 1
@@ -330,14 +201,14 @@ def _finish(rng: Random, cluster: Cluster, setting: str, main: Draft, predicate:
     for person, doing in dolls:
         other = next((o for s, _, o in cluster.relations if s is person), None)
         name = _posture(person, doing, other)
-        garments = _garments(rng, setting, person, name)
+        garments = attire.garments(rng, setting, person, name)
         for garment in garments:
             cluster.drafts.append(garment)
             cluster.relations.append((person, "wearing", garment))
         free = doing in HANDS_FREE or not doing
         category = categories()[person.category]
         if free and len(person.boxes) == 1 and "holding" in category.subject and chance(rng, 38):
-            held = draft(rng, pick(rng, partners(setting, "holding", category)), 5, varied=False)
+            held = draft(rng, pick(rng, partners(setting, "holding", person.category)), 5, varied=False)
             if categories()[held.category].type != "people":
                 size = dimensions(categories()[held.category], "medium", cluster.ground)
                 x1, y1, x2, y2 = person.boxes[0]
@@ -350,7 +221,7 @@ def _finish(rng: Random, cluster: Cluster, setting: str, main: Draft, predicate:
                     cluster.drafts.append(held)
                     cluster.relations.append((person, "holding", held))
         if len(person.boxes) == 1 and name != "lie":
-            for part in _parts(rng, person, garments):
+            for part in attire.parts(rng, person, garments):
                 part.attached = person
                 cluster.drafts.append(part)
                 cluster.relations.append((person, "has", part))

@@ -6,13 +6,13 @@ from random import Random
 import numpy as np
 
 from crosslook.data.emoji import body, layout
-from crosslook.data.emoji.cluster import (
+from crosslook.data.emoji.cluster import build
+from crosslook.data.emoji.draft import (
     FRONT,
     GROUND,
     SEA,
     Cluster,
     Draft,
-    build,
     chance,
     dimensions,
     draft,
@@ -247,6 +247,9 @@ def _spatial(
             subject, object = categories()[things[s].category], categories()[things[o].category]
             for predicate in SPATIAL:
                 weight = subject.subject.get(predicate, 0) * object.object.get(predicate, 0)
+                # Who is behind is drawn first.
+                if (predicate == "behind" and s > o) or (predicate == "in_front_of" and s < o):
+                    continue
                 if weight and all(holds(predicate, a, b) for a in things[s].boxes for b in things[o].boxes):
                     # Nearness is always true of something: it is said where little else can be.
                     weight *= (1 if predicate == "near" else 4) * (2 if subject.type in ("people", "animals") else 1)

@@ -20,13 +20,13 @@ TERSE = Style(
 )  # fmt: skip
 DETAILED = Style(
     forms={"present": 3, "progressive": 7},
-    patterns={"active": 8, "fragment": 2, "two_verbs": 2, "passive": 1, "two_clauses": 1},
+    patterns={"active": 8, "fragment": 2, "two_verbs": 5, "passive": 1, "two_clauses": 1},
     colour=0.85, size=0.7, opinion=0.35, material=0.3, general=0.02,
     modifiers=0.75, extras=0.6, setting=0.35, adverbs=0.05, words=(11, 22),
 )  # fmt: skip
 STORYTELLER = Style(
     forms={"past": 6, "past_progressive": 4},
-    patterns={"active": 5, "two_verbs": 3, "two_clauses": 6, "passive": 1, "inverted": 2, "together": 1},
+    patterns={"active": 5, "two_verbs": 5, "two_clauses": 5, "passive": 1, "inverted": 2, "together": 1},
     colour=0.25, size=0.25, opinion=0.45, material=0.1, general=0.08,
     modifiers=0.3, extras=0.3, setting=0.4, adverbs=0.6, words=(8, 22),
 )  # fmt: skip

@@ -6,6 +6,7 @@ Numbers beside words are relative frequencies.
 """
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from random import Random
 
@@ -31,7 +32,7 @@ def tagged(words: str, last: str = "NN") -> Tagged:
     return tuple((tag or (last if i == len(parts) - 1 else "NN"), word) for i, (word, _, tag) in enumerate(parts))
 
 
-def pick(rng: Random, weights: dict[str, float]) -> str:
+def pick(rng: Random, weights: Mapping[str, float]) -> str:
     """One key, with probability proportional to its weight."""
     place = rng.random() * sum(weights.values())
     for key, weight in weights.items():

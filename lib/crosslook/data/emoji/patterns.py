@@ -148,10 +148,9 @@ def _spot(context: Context, taken: tuple[str, ...]) -> tuple[str, list[Tree]] | 
 
 
 def two_verbs(context: Context) -> Parts:
-    """A man sits on a bench and reads a book."""
-    facts = [f for f in fresh(context) if c.is_action(f) and f[1] not in c.ATTIRE]
-    pairs = [(a, b) for a in facts for b in facts if a[0] == b[0] and facts.index(a) < facts.index(b)]
-    pairs = [(a, b) for a, b in pairs if a[1] != b[1]]
+    """A man sits on a bench and reads a book; a woman is standing near a tree and holding a cup."""
+    facts = [f for f in fresh(context) if f[1] not in c.ATTIRE]
+    pairs = [(a, b) for a in facts for b in facts if a[0] == b[0] and a[1] != b[1] and a[2] != b[2] and c.is_action(b)]
     if not pairs:
         return None
     first, second = pairs[int(context.rng.random() * len(pairs))]
@@ -159,13 +158,21 @@ def two_verbs(context: Context) -> Parts:
     subject = c.described(context, first[0], context.style.modifiers * 0.6)
     if {first, second} & context.used:
         return None
-    one = c.action(context, first, form, plural)
-    two = c.action(context, second, form, plural)
-    if form in g.BE_FORMS:  # one auxiliary for both
-        two = two.children[-1]
-        inner = g.coordinate("VP", [one.children[-1], two])
-        return [subject, Tree("VP", (*one.children[:-1], append_last(inner, extras(context, first))))]
-    return [subject, append_last(g.coordinate("VP", [one, two]), extras(context, first))]
+    one = c.predicate_phrase(context, first, form, plural)
+    two = c.predicate_phrase(context, second, form, plural)
+    if (
+        not c.is_action(first)
+        and one.children[0].word in ("is", "are", "was", "were")
+        and one.children[-1].label != "VP"
+    ):
+        return None  # a man is under a cloud and reads
+    more = extras(context, second) if c.is_action(first) else []
+    if form not in g.BE_FORMS:
+        return [subject, append_last(g.coordinate("VP", [one, two]), more)]
+    if one.children[-1].children[0].label != "VBG":
+        return None  # *is parked near a tree* and *is waiting* share no auxiliary
+    inner = g.coordinate("VP", [one.children[-1], two.children[-1]])
+    return [subject, Tree("VP", (*one.children[:-1], append_last(inner, more)))]
 
 
 def two_clauses(context: Context) -> Parts:

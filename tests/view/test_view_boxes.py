@@ -1,0 +1,89 @@
+"""What is drawn is where it should be, in the colour it should have."""
+
+from collections import Counter
+from dataclasses import replace
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+
+from crosslook import data
+from crosslook.view import boxes as view
+from crosslook.view import style
+
+
+@pytest.fixture(autouse=True)
+def _figures():
+    with mpl.rc_context():
+        style.use()
+        yield
+        plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return data.load("photos")[1]
+
+
+def test_phrases_of_one_chain_share_a_colour_and_boxless_ones_are_grey():
+    for sample in data.load("photos"):
+        colours = view.colours(sample)
+        for phrase, colour in zip(sample.phrases, colours, strict=True):
+            same = [c for p, c in zip(sample.phrases, colours, strict=True) if p.chain == phrase.chain]
+            assert set(same) == {colour}
+            assert (colour == style.GREY) == (len(phrase.boxes) == 0)
+
+
+def test_words_are_the_caption_and_carry_the_colours_of_their_phrases(photo):
+    words = view.words(photo)
+    assert " ".join(word for word, _ in words) == photo.caption
+    for phrase, colour in zip(photo.phrases, view.colours(photo), strict=True):
+        inside = Counter(phrase.text.split())
+        assert inside <= Counter(word for word, said in words if said == colour)
+
+
+def test_boxes_are_drawn_over_the_pixels_they_cover(photo):
+    figure = view.gallery([photo])
+    rectangles = [patch.get_bbox() for patch in figure.axes[0].patches]
+    wanted = np.concatenate([phrase.boxes for phrase in photo.phrases])
+    drawn = np.array([[r.x0 + 0.5, r.y0 + 0.5, r.x1 - 0.5, r.y1 - 0.5] for r in rectangles])
+    np.testing.assert_allclose(drawn, wanted)
+
+
+def test_the_caption_stays_within_its_picture(photo):
+    figure = view.gallery([photo, photo, photo])
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        frame = ax.get_window_extent()
+        for text in ax.texts:
+            box = text.get_window_extent()
+            assert frame.x0 - 1 <= box.x0
+            assert box.x1 <= frame.x1 + 6
+            assert box.y0 >= 0
+
+
+def test_wrong_links_are_dashed_and_right_ones_solid(photo):
+    gold = [sorted(link) for link in photo.links]
+    wrong = next(index for index in range(len(photo.regions.boxes)) if index not in photo.links[0])
+    found = [frozenset({wrong}), *(frozenset(link) for link in gold[1:])]
+    patches = view.links([photo], [found]).axes[0].patches
+    assert [patch.get_linestyle() == "solid" or patch.get_linestyle() == "-" for patch in patches] == [False] + [
+        True for link in gold[1:] for _ in link
+    ]
+
+
+def test_a_sample_without_a_picture_is_named(photo):
+    with pytest.raises(ValueError, match=r"sample \w+: expected an image, got none"):
+        view.gallery([replace(photo, picture=None)])
+
+
+def test_colours_are_told_apart_in_grey_and_by_the_colour_blind():
+    """Neighbours of the cycle differ in lightness, or in a hue that deuteranopes see."""
+    rgb = np.array([mpl.colors.to_rgb(style.colour(index)) for index in range(7)])
+    assert len({tuple(each) for each in rgb}) == 7
+    # Viénot, Brettel and Mollon (1999): what a deuteranope sees, in linear RGB.
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    deutan = linear @ np.array([[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]]).T
+    distances = np.linalg.norm(deutan[:, None] - deutan[None], axis=-1)[np.triu_indices(7, 1)]
+    assert distances.min() > 0.04
