@@ -4,6 +4,7 @@ Ilinykh and Dobnik (2022, section 4): the regions whose label is most similar to
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from crosslook.data.sample import Sample
+from crosslook.significance import bootstrap_ratio
 
 ATTRIBUTE_CONFIDENCE = 0.1
 """Attributes above this confidence become part of a label (section 4)."""
@@ -114,23 +116,72 @@ def chance(gold: Sequence[frozenset[int]], n_regions: int) -> Float[np.ndarray, 
     return np.array([len(right) / n_regions if right else np.nan for right in gold])
 
 
-def link_sample(sample: Sample, labels: Sequence[str]) -> list[frozenset[int]]:
-    """Link the phrases of a sample from its caption and the labels of its regions alone.
+def link_by_words(phrases: Sequence[str], labels: Sequence[str]) -> list[frozenset[int]]:
+    """A control without embeddings: the regions whose label shares most words with the phrase.
 
-    The caption is parsed; a marked phrase is linked as the noun phrase with the same characters (a longer one where
-    only that was found: the smallest that ends with the same word), and with nothing where the parser found none.
+    Where no label shares a word, all regions tie, and the link is as good as chance.
+    """
+    named = [set(label.lower().split()) for label in labels]
+    links = []
+    for phrase in phrases:
+        shared = [0 if ignored(phrase) else len(words & set(phrase.lower().split())) for words in named]
+        links.append(frozenset(index for index, count in enumerate(shared) if count == max(shared)))
+    return links
 
-    Args:
-        sample: its gold links are not looked at.
-        labels: one description a region.
+
+def noun_phrases(samples: Sequence[Sample], backend: str = "spacy") -> list[list[str]]:
+    """What a parser makes of the marked phrases of captions, reading the captions alone.
+
+    For each phrase of each sample: its noun phrase with the same characters; where there is none, the shortest that
+    ends where it ends; "" where there is none of these either.
+
+    Raises:
+        ValueError: if the back end does not parse.
     """
     from crosslook.text import parse
 
-    (found,) = parse([sample.caption], pretokenized=True)
-    spans = sorted(((p.start, p.end) for p in found.noun_phrases()), key=lambda span: span[1] - span[0])
     said = []
-    for phrase in sample.phrases:
-        inside = [span for span in spans if span == (phrase.start, phrase.end)]
-        inside += [span for span in spans if span[1] == phrase.end]
-        said.append(sample.caption[slice(*inside[0])] if inside else "")
-    return link(said, labels)
+    for sample, parsed in zip(samples, parse([sample.caption for sample in samples], backend, True), strict=True):
+        spans = sorted({(each.start, each.end) for each in parsed.noun_phrases()}, key=lambda span: span[1] - span[0])
+        there = [
+            [span for span in spans if span == (phrase.start, phrase.end)]
+            + [span for span in spans if span[1] == phrase.end]
+            for phrase in sample.phrases
+        ]
+        said.append([sample.caption[slice(*found[0])] if found else "" for found in there])
+    return said
+
+
+@dataclass(frozen=True)
+class Score:
+    """How many phrases were linked rightly: pooled over `phrases` of `images`, 95% interval over images.
+
+    `chance` is what one region drawn at random for each phrase would score.
+    """
+
+    value: float
+    interval: tuple[float, float]
+    chance: float
+    phrases: int
+    images: int
+
+
+def score(samples: Sequence[Sample], links: Sequence[Sequence[frozenset[int]]], seed: int = 0) -> Score:
+    """Compare links with the gold ones of samples (see `hits`); phrases without a gold region are left out.
+
+    Raises:
+        ValueError: if no phrase has a gold region, or there are not as many links as phrases.
+    """
+    images: dict[str, np.ndarray] = {}
+    for sample, predicted in zip(samples, links, strict=True):
+        right = hits(predicted, sample.links)
+        judged = ~np.isnan(right)
+        guessed = chance(sample.links, len(sample.regions.boxes))
+        row = images.setdefault(sample.image_id, np.zeros(3))
+        row += [right[judged].sum(), guessed[judged].sum(), judged.sum()]
+    table = np.array([*images.values()]).reshape(-1, 3)
+    right, guessed, phrases = table.sum(0)
+    if not phrases:
+        raise ValueError(f"samples: expected phrases with gold regions, got none in {len(samples)} samples")
+    low, high = bootstrap_ratio(table[:, 0], table[:, 2], seed=seed).tolist()
+    return Score(right / phrases, (low, high), guessed / phrases, int(phrases), len(table))

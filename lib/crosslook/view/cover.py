@@ -7,7 +7,7 @@ from crosslook.view import style
 from crosslook.view.boxes import gallery
 
 COVER = ROOT / "book" / "static" / "cover.png"
-SHOWN = (("emoji:val", "val-00003", 1), ("photos", "grace_hopper", 1), ("emoji:val", "val-00008", 1))
+SHOWN = (("emoji:val", "val-00010", 1), ("photos", "grace_hopper", 1), ("emoji:val", "val-00008", 1))
 """Data set, image and caption (from 0) of each picture."""
 
 

@@ -12,7 +12,6 @@ from crosslook.data.emoji.scene import Scene, from_record
 NUMBER = 1500
 CODE = f"""
 import json
-import os
 from crosslook.data.emoji.scene import sample_scene, to_record
 print(json.dumps([to_record(sample_scene(f"test-{{s}}", s)) for s in range({NUMBER})]))
 """

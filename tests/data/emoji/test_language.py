@@ -20,7 +20,6 @@ from crosslook.data.emoji.scene import Scene, Thing, sample_scene
 from crosslook.data.emoji.trees import Tree, parse
 from crosslook.data.emoji.world import WIDTH, categories
 
-SCENES = [sample_scene(f"test-{seed}", seed) for seed in range(700_000, 700_150)]
 HE = (
     "man boy old_man police_officer construction_worker firefighter cook doctor farmer groom guard clown juggler runner"
 )
@@ -36,9 +35,9 @@ ALWAYS_PLURAL = ("glasses", "sunglasses", "jeans", "shorts", "shoes", "boots")
 
 
 @pytest.fixture(scope="module")
-def told() -> list[tuple[Scene, list[Tree], list[Tree]]]:
+def told(scenes) -> list[tuple[Scene, list[Tree], list[Tree]]]:
     """Scenes with their captions and paragraph."""
-    return [(s, [parse(t) for t in captions(s)], [parse(t) for t in paragraph(s)]) for s in SCENES]
+    return [(s, [parse(t) for t in captions(s)], [parse(t) for t in paragraph(s)]) for s in scenes[:150]]
 
 
 def mentions(told):

@@ -10,18 +10,22 @@ from crosslook.data.emoji.questions import Question, questions
 from crosslook.data.emoji.scene import Scene, Thing, sample_scene
 from crosslook.data.emoji.world import WIDTH
 
-SCENES = [sample_scene(f"q-{seed}", seed) for seed in range(710_000, 710_120)]
 ING = {
-    "sitting on": "sitting_on", "sitting in": "sitting_on", "standing on": "standing_on", "lying on": "lying_on",
-    "looking at": "looking_at", "leaning against": "leaning_on", "leading": "walking",
+    "sitting on": "sitting_on",
+    "sitting in": "sitting_on",
+    "standing on": "standing_on",
+    "lying on": "lying_on",
+    "looking at": "looking_at",
+    "leaning against": "leaning_on",
+    "leading": "walking",
 }
 PLACES = {"next to": "next_to", "behind": "behind", "in front of": "in_front_of", "on": "on", "above": "above"}
 PLACES |= {"under": "under", "in": "in"}
 
 
 @pytest.fixture(scope="module")
-def asked() -> list[tuple[Scene, Question]]:
-    return [(scene, question) for scene in SCENES for question in questions(scene)]
+def asked(scenes) -> list[tuple[Scene, Question]]:
+    return [(scene, question) for scene in scenes[150:270] for question in questions(scene)]
 
 
 def concepts_of(category: str) -> list[str]:
@@ -60,10 +64,11 @@ def test_kinds_and_balance(asked):
     kinds = Counter(question.kind for _, question in asked)
     assert set(kinds) == {"yes/no", "number", "colour", "object", "location"}
     assert min(kinds.values()) > 100
-    for scene in SCENES:
-        answers = Counter(q.answer for q in questions(scene) if q.kind == "yes/no")
+    for identity in {scene.id for scene, _ in asked}:
+        own = [question for scene, question in asked if scene.id == identity]
+        answers = Counter(question.answer for question in own if question.kind == "yes/no")
         assert answers["yes"] == answers["no"]
-        assert len({q.question for q in questions(scene)}) == len(questions(scene))
+        assert len({question.question for question in own}) == len(own)
     numbers = Counter(question.answer for _, question in asked if question.kind == "number")
     assert numbers.most_common(1)[0][1] < 0.6 * sum(numbers.values())
 
@@ -176,4 +181,4 @@ def test_two_men_are_never_the_man():
 
 
 def test_deterministic():
-    assert questions(SCENES[0]) == questions(sample_scene("other id", SCENES[0].seed))
+    assert questions(sample_scene("one", 7)) == questions(sample_scene("other", 7))
