@@ -45,6 +45,38 @@ def describe(label: str, attributes: Sequence[tuple[str, float]] = ()) -> str:
     return " ".join([*sure, label.replace("_", " ")])
 
 
+def region_names(samples: Sequence[Sample], by: str) -> dict[str, list[str]]:
+    """What the regions of images are called, judged by their pixels alone: image id -> one name for each region.
+
+    Args:
+        samples: with pictures; every image is looked at once.
+        by: `"detector"`: class and attributes of the book's own detector, which knows the things of Emoji Entities; or
+            `"imagenet"`: the most probable ImageNet class, for photographs.
+
+    Raises:
+        ValueError: another `by`, or a sample without a picture.
+    """
+    if by not in ("detector", "imagenet"):
+        raise ValueError(f"by: expected detector or imagenet, got {by!r}")
+    from crosslook.data import detector, imagenet
+
+    names: dict[str, list[str]] = {}
+    for sample in samples:
+        if sample.image_id in names:
+            continue
+        image, boxes = sample.image, sample.regions.boxes
+        if image is None:
+            raise ValueError(f"sample {sample.image_id}: expected an image, got none")
+        if by == "detector":
+            seen = detector.detect(image, boxes)
+            names[sample.image_id] = [describe(*each) for each in zip(seen.labels, seen.attributes, strict=True)]
+        else:
+            # From the last pixel to the edge behind it, which is what is cut out.
+            edges = boxes + np.array([0, 0, 1, 1], dtype=np.float32)
+            names[sample.image_id] = [describe(label.name) for label in imagenet.labels(image, edges)]
+    return names
+
+
 @cache
 def sentence_transformer(path: Path | None = None) -> Any:
     """all-MiniLM-L6-v2 (Reimers and Gurevych 2019), from its package or from a folder; on the CPU."""
@@ -184,4 +216,4 @@ def score(samples: Sequence[Sample], links: Sequence[Sequence[frozenset[int]]], 
     if not phrases:
         raise ValueError(f"samples: expected phrases with gold regions, got none in {len(samples)} samples")
     low, high = bootstrap_ratio(table[:, 0], table[:, 2], seed=seed).tolist()
-    return Score(right / phrases, (low, high), guessed / phrases, int(phrases), len(table))
+    return Score(float(right / phrases), (low, high), float(guessed / phrases), int(phrases), len(table))

@@ -90,7 +90,7 @@ def _without_paths(weights: Path, folder: Path) -> None:
     kept = torch.load(weights, map_location="cpu", weights_only=True)
     for key, value in kept["config"].items():
         if isinstance(value, str) and value.startswith(str(folder)):
-            kept["config"][key] = Path(value).name
+            kept["config"][key] = str(Path(value).relative_to(folder))
     torch.save(kept, weights, _use_new_zipfile_serialization=False)
 
 

@@ -66,7 +66,7 @@ def outline(ax: "Axes", box: Float[np.ndarray, "4"], colour: str, width: float =
 
 
 def caption(sample: Sample, ax: "Axes", size: float = 9.0) -> None:
-    """Write the caption below the picture, wrapped to its width, phrases bold and in their colours."""
+    """Write the caption below the picture, wrapped to its width, phrases bold and in their colours, darkened."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
 
@@ -93,7 +93,7 @@ def caption(sample: Sample, ax: "Axes", size: float = 9.0) -> None:
             xytext=(x, -(line + 1) * size * 1.45),
             textcoords="offset points",
             fontproperties=font,
-            color=colour or style.INK,
+            color=style.ink(colour) if colour else style.INK,
             annotation_clip=False,
         )
         x += width(text, font) + space

@@ -3,7 +3,6 @@
 import hashlib
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,11 +15,9 @@ SCENES = [sample_scene(f"s{seed}", seed) for seed in range(150)]
 
 
 def overlap(a: tuple[int, ...], b: tuple[int, ...]) -> float:
-    """IoU by counting pixels."""
-    masks = np.zeros((2, HEIGHT, WIDTH), dtype=bool)
-    for mask, (x1, y1, x2, y2) in zip(masks, (a, b), strict=True):
-        mask[y1:y2, x1:x2] = True
-    return (masks[0] & masks[1]).sum() / (masks[0] | masks[1]).sum()
+    """IoU of two boxes in whole numbers."""
+    shared = max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
+    return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
 
 
 def scene_of(boxes: list[tuple[int, int, int, int]], seed: int = 0) -> Scene:
@@ -62,7 +59,10 @@ def test_the_same_on_every_machine():
 
 
 def test_nearly_every_object_is_found():
-    best = [max(overlap(box, p) for p in proposals(s)) for s in SCENES[:60] for t in s.things for box in t.boxes]
+    best = []
+    for scene in SCENES:
+        found = proposals(scene).tolist()
+        best += [max(overlap(box, p) for p in found) for thing in scene.things for box in thing.boxes]
     assert np.mean(np.array(best) >= 0.5) >= 0.97
     # But as a detector finds them, loosely.
     assert 0.6 < np.mean(best) < 0.9
@@ -98,8 +98,3 @@ def test_matches_by_hand():
         dtype=np.float32,
     )
     assert matches(scene, edges).tolist() == [0, 1, 0, -1, -1]
-
-
-@pytest.mark.parametrize("image", [(0, 0, WIDTH, HEIGHT), (0, 0, 1, 1), (WIDTH - 1, HEIGHT - 1, WIDTH, HEIGHT)])
-def test_extreme_objects(image):
-    assert len(np.unique(proposals(scene_of([image])), axis=0)) > 10

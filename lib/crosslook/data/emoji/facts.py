@@ -51,8 +51,3 @@ def is_background(scene: Scene, index: int) -> bool:
     return before and not any(
         (p == "behind" and o == index) or (p == "in_front_of" and s == index) for s, p, o in scene.relations
     )
-
-
-def is_animate(scene: Scene, index: int, world: dict) -> bool:
-    """Whether a thing is a person or an animal."""
-    return world[scene.things[index].category].type in ("people", "animals")

@@ -14,7 +14,7 @@ __all__ = ["DESCRIBERS", "caption", "captions", "paragraph"]
 
 TERSE = Style(
     forms={"present": 6, "progressive": 4},
-    patterns={"active": 5, "fragment": 5, "passive": 1, "together": 1, "inverted": 0},
+    patterns={"active": 5, "fragment": 5, "passive": 1, "together": 1},
     colour=0.15, size=0.05, opinion=0.05, material=0.03, general=0.08,
     modifiers=0.12, extras=0.1, setting=0.3, words=(6, 12),
 )  # fmt: skip
