@@ -57,7 +57,7 @@ def rows(attn):
 # Entropy
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(with_masks())
 def test_entropy_is_scipys_on_the_attendable_keys(case):
     attn, _, keys = case
@@ -74,7 +74,7 @@ def test_entropy_is_scipys_on_the_attendable_keys(case):
         assert share[b, h, q].item() == pytest.approx(expected / most if most else 0, abs=1e-9)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(weights())
 def test_entropy_without_a_mask_is_that_with_a_full_one(attn):
     everything = torch.ones(attn.shape[0], attn.shape[-1], dtype=torch.bool)
@@ -125,7 +125,7 @@ def test_a_row_that_may_attend_to_nothing_is_nan_and_spoils_nothing():
     assert (attn.grad[0] == 0).all()
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(with_masks())
 def test_renormalize(case):
     attn, _, keys = case
@@ -141,7 +141,7 @@ def test_renormalize(case):
 # Mass
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(weights(), st.integers(1, 3), st.integers(0, 2**32 - 1))
 def test_mass_is_a_sum_over_members(attn, groups, seed):
     random = np.random.default_rng(seed)
@@ -164,7 +164,7 @@ def test_mass_by_hand():
 # Proportion
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(with_masks())
 def test_proportion_pools_before_it_divides(case):
     attn, queries, keys = case
@@ -210,7 +210,7 @@ def test_rows_that_are_not_chosen_may_hold_anything():
 # The largest link
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(with_masks())
 def test_max_link_is_the_largest_pair(case):
     attn, queries, keys = case
@@ -235,7 +235,7 @@ def test_max_link_by_hand():
 # Image to text
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(with_masks(), st.floats(0, 1))
 def test_image_to_text_counts_examples(case, threshold):
     attn, image, text = case
@@ -289,7 +289,7 @@ def test_rollout_follows_every_head(first, second, residual):
 
 
 def test_rollout_by_hand():
-    """The second position looks at the first, then the third at the second: a quarter of the third comes from the first."""
+    """The second position looks at the first, then the third at the second: a quarter of it comes from the first."""
     first = torch.tensor([[1.0, 0, 0], [1, 0, 0], [0, 0, 1]])
     second = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 1, 0]])
     attns = torch.stack([first, second])[:, None]

@@ -55,14 +55,14 @@ def naive(a, b, measure: str, inclusive: bool) -> np.ndarray:
     return out
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(stacks(), stacks(), st.booleans())
 def test_counts_pixels(a, b, inclusive):
     np.testing.assert_allclose(boxes.iou(a, b, inclusive), naive(a, b, "iou", inclusive))
     np.testing.assert_allclose(boxes.iot(a, b, inclusive), naive(a, b, "iot", inclusive))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(stacks(1), stacks(1), st.booleans())
 def test_agrees_with_pycocotools(a, b, inclusive):
     def xywh(each):
@@ -84,7 +84,7 @@ def test_by_hand():
     assert boxes.iou(TARGET, touching, inclusive=True).item() == pytest.approx(5 / (25 + 15 - 5))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(stacks(1), stacks(1), st.booleans())
 def test_properties(a, b, inclusive):
     iou, iot = boxes.iou(a, b, inclusive), boxes.iot(a, b, inclusive)
@@ -96,7 +96,7 @@ def test_properties(a, b, inclusive):
     assert all(value in (0, 1) for value in boxes.iou(a, a, inclusive).diagonal().tolist())
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(stacks(3, 3), min_size=2, max_size=2), st.lists(stacks(2, 2), min_size=2, max_size=2))
 def test_batches_are_what_one_by_one_gives(a, b):
     together = boxes.iou(torch.stack(a), torch.stack(b))
@@ -146,7 +146,7 @@ def test_co_mask_by_hand():
     assert not boxes.co_mask(TARGET, others, threshold=1).any()
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(stacks(), stacks(), st.floats(0, 1), st.sampled_from(["iou", "iot"]), st.booleans())
 def test_co_mask_is_any_target_over_the_threshold(targets, others, threshold, measure, inclusive):
     over = (naive(targets, others, measure, inclusive) > threshold + 1e-9).any(0)

@@ -50,6 +50,8 @@ def entropy(
         ValueError: for a wrong shape, or a mask that is not boolean.
     """
     _check("attn", attn, "batch head query key")
+    if not attn.shape[-1]:
+        return _wide(attn).new_full(attn.shape[:-1], float("nan"))
     weights = _distribution(_wide(attn)) if key_mask is None else renormalize(attn, key_mask)
     # The limit of p log p at 0 is 0. Taking the log of 1 there keeps the gradient finite as well.
     nats = 0 - (weights * weights.where(weights != 0, 1).log()).sum(-1)

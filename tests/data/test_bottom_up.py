@@ -146,7 +146,7 @@ def test_regions_and_back(tmp_path):
         regions.boxes, regions.labels, regions.attributes, probs, regions.features, ("dog", "cat", "man")
     )
     _same(bottom_up.from_regions("a", 40, 30, full, ("red", "big")), image)
-    with pytest.raises(ValueError, match="regions of image a: expected .*, got no class_probs"):
+    with pytest.raises(ValueError, match=r"regions of image a: expected .*, got no class_probs"):
         bottom_up.from_regions("a", 40, 30, regions, ("red", "big"))
     with pytest.raises(IndexError, match="objects_id: expected ids below 2, got 2"):
         bottom_up.to_regions(image, ("dog", "cat"))

@@ -73,6 +73,7 @@ def test_slices_lists_and_copies():
 def test_all_splits_at_once():
     texts = _texts(("7", "8", "10"))
     del texts["val.txt"]
+    texts |= {"Annotations/.DS_Store": "", "Sentences/._7.txt": "", "Sentences/README": ""}
     assert flickr30k.read(texts).image_ids == ("10", "7", "8")
 
 

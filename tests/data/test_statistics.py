@@ -53,6 +53,13 @@ def test_types_and_company_by_hand():
     assert statistics.modifiers((phrase for _, phrase in about), {"brown", "red", "blue"}) == {"brown": 1, "red": 1}
 
 
+def test_shares_are_counted_image_by_image():
+    about = statistics.phrases_about(SAMPLES, "guitar")
+    colours = {"brown", "red", "blue"}
+    np.testing.assert_array_equal(statistics.share_of(about, "brown", colours), [[1, 1], [0, 1]])
+    assert statistics.share_of([], "brown", colours).shape == (0, 2)
+
+
 @given(st.lists(st.sampled_from(["man", "a", "Guitar", "dog's"])))
 def test_words_of_joined_words_are_the_words(parts):
     assert statistics.words(" ".join(parts) + " 2 .") == [part.lower() for part in parts]

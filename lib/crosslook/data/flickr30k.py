@@ -35,7 +35,7 @@ OVERLAP = 0.5
 Detector = Callable[[str], Regions] | Mapping[str, Regions]
 """Gives the regions of an image id."""
 
-_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_ID = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +203,9 @@ def _detector(regions: str | Detector | None, table: Table | None) -> Callable[[
 def _ids(files: Files, split: str | None) -> list[str]:
     """The image ids of a split. They become file names, so nothing is taken for one that could lead elsewhere."""
     if split is None:
-        known = {Path(name).stem for name in files.names if name.split("/")[0] in FOLDERS and "/" in name}
-        return sorted(known)
+        # Whatever else lies in the folders (.DS_Store, ._7.xml) is no annotation.
+        found = [re.fullmatch(rf"Annotations/({_ID})\.xml|Sentences/({_ID})\.txt", name) for name in files.names]
+        return sorted({match[1] or match[2] for match in found if match})
     name = f"{split}.txt"
     if name not in files.names:
         lists = sorted(n.removesuffix(".txt") for n in files.names if n.endswith(".txt") and "/" not in n)
@@ -212,7 +213,7 @@ def _ids(files: Files, split: str | None) -> list[str]:
     ids: dict[str, int] = {}
     for number, line in enumerate(split_lines(files.text(name)), 1):
         image_id = line.strip()
-        if not _ID.fullmatch(image_id):
+        if not re.fullmatch(_ID, image_id):
             raise DataError(f"{files.where(name)}:{number}", f"expected an image id, got {line[:40]!r}")
         if image_id in ids:
             raise DataError(f"{files.where(name)}:{number}", f"image {image_id} is also in line {ids[image_id]}")

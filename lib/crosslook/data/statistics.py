@@ -5,6 +5,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+import numpy as np
+from jaxtyping import Int
+
 from crosslook.data.sample import Phrase, Sample
 
 WORD = re.compile(r"[^\W\d_]+(?:'[a-z]+)?")
@@ -66,10 +69,31 @@ def type_counts(samples: Iterable[Sample]) -> Counter[str]:
 def phrases_about(samples: Iterable[Sample], noun: str) -> list[tuple[str, Phrase]]:
     """The phrases whose last word is `noun`, each with its image id: what is said of guitars, whatever else is."""
     return [
-        (sample.image_id, phrase) for sample in samples for phrase in sample.phrases if words(phrase.text)[-1:] == [noun]
+        (sample.image_id, phrase)
+        for sample in samples
+        for phrase in sample.phrases
+        if words(phrase.text)[-1:] == [noun]
     ]
 
 
 def modifiers(phrases: Iterable[Phrase], among: Collection[str]) -> Counter[str]:
     """How often each word of `among` (colours, say) modifies the last word of a phrase."""
     return Counter(word for phrase in phrases for word in words(phrase.text)[:-1] if word in among)
+
+
+def share_of(phrases: Iterable[tuple[str, Phrase]], word: str, among: Collection[str]) -> Int[np.ndarray, "image 2"]:
+    """For each image, how often `word` modifies its phrases, and how often any word of `among` does.
+
+    The two columns are numerator and denominator of a pooled share, for `significance.bootstrap_ratio`. Images without
+    any word of `among` are left out.
+
+    Args:
+        phrases: (image id, phrase) pairs, as `phrases_about` gives them.
+        word: one of `among`.
+        among: the alternatives, colours for example.
+    """
+    counts: dict[str, Counter[str]] = {}
+    for image, phrase in phrases:
+        counts.setdefault(image, Counter()).update(modifiers([phrase], among))
+    rows = [(count[word], count.total()) for count in counts.values() if count.total()]
+    return np.array(rows, dtype=np.int64).reshape(-1, 2)

@@ -79,7 +79,10 @@ def caption(sample: Sample, ax: "Axes", size: float = 9.0) -> None:
 
     space = width(" ", plain)
     figure = ax.get_figure()
-    figure.draw_without_rendering()
+    if figure.get_layout_engine() is None:
+        ax.apply_aspect()
+    else:
+        figure.draw_without_rendering()  # slow, but only now are places final
     room = ax.get_window_extent().width * 72 / figure.dpi
     x, line = 0.0, 0
     for text, colour in words(sample):

@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 
 from crosslook import data
+from crosslook.data import bottom_up, flickr30k
 from crosslook.data.emoji import dataset, records, trees, world
 from crosslook.data.emoji.draw import draw
+from crosslook.data.emoji.regions import detector_regions
 from crosslook.data.emoji.scene import from_record
 from crosslook.data.sample import Regions
 
@@ -95,7 +97,8 @@ def test_a_wrong_record_is_named(changes, message):
 
 @pytest.fixture(scope="module")
 def val():
-    return records.read("val")[:40], data.load("emoji:val", regions="gold")[:200]
+    found = records.read("val")[:40]
+    return found, dataset.from_records(found, "val", "gold")
 
 
 def test_samples_say_what_records_say(val):
@@ -160,6 +163,35 @@ def test_an_exported_folder_is_the_same_data_set(tmp_path, monkeypatch):
     dataset.export("val", tmp_path / "out", images=True)
     assert Image.open(tmp_path / "out/images/val-00000.png").size == (1, 1)
     assert Image.open(tmp_path / "out/images/val-00001.png").size == (320, 240)
+
+
+def test_exported_features_are_those_of_the_detector(tmp_path, monkeypatch):
+    detected = detector_regions("val")
+    found = records.read("val")[:3]
+    monkeypatch.setattr(records, "read", lambda split: found)
+    dataset.export("val", tmp_path, features=True)
+    samples = flickr30k.read(tmp_path, "val", features=tmp_path / "val_obj36.tsv")
+    expected = dataset.from_records(found, "val", detected)
+    for a, b in zip(samples, expected, strict=True):
+        assert a.links == b.links
+        assert a.regions.labels == b.regions.labels
+        assert a.regions.classes == b.regions.classes
+        assert np.array_equal(a.regions.boxes, b.regions.boxes)
+        assert np.array_equal(a.regions.features, b.regions.features)
+        best = [max(row, key=lambda pair: pair[1])[0] for row in b.regions.attributes if row]
+        assert [
+            row[0][0] for row, other in zip(a.regions.attributes, b.regions.attributes, strict=True) if other
+        ] == best
+    line = next(bottom_up.read(tmp_path / "val_obj36.tsv"))
+    assert np.array_equal(line.objects_conf, expected[0].regions.class_probs.max(1))
+
+
+def test_detected_regions_are_the_default():
+    sample = data.load("emoji:val")[0]
+    assert sample.regions.boxes.shape == (36, 4)
+    assert sample.regions.features.shape[0] == 36
+    grounded = [linked for phrase, linked in zip(sample.phrases, sample.links, strict=True) if len(phrase.boxes)]
+    assert any(grounded)
 
 
 def test_export_from_the_command_line(tmp_path):
