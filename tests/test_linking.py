@@ -1,6 +1,7 @@
 """Linking with the real sentence-transformer; scores by hand and by simulation."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosslook import linking
+from crosslook import data, linking
+from crosslook.data.sample import Phrase, Regions, Sample
 
 
 def test_the_model_is_the_published_one():
@@ -85,3 +87,88 @@ def test_chance_is_what_a_random_link_hits_on_average(gold, n):
     every = [frozenset({index}) for index in range(n)]
     mean = linking.hits(every, [frozenset(gold)] * n).mean()
     np.testing.assert_allclose(linking.chance([frozenset(gold)], n)[0], mean)
+
+
+def test_many_texts_at_once_are_linked_one_by_one():
+    phrases = [["a dog", "the cat"], [], ["a guitar", "the left"], ["a dog"]]
+    labels = [["puppy", "kitten", "tree"], ["tree"], ["drum", "brown guitar"], []]
+    assert linking.link_many(phrases, labels) == [linking.link(*each) for each in zip(phrases, labels, strict=True)]
+    with pytest.raises(ValueError, match="labels: expected one list for each of 4 texts, got 3"):
+        linking.link_many(phrases, labels[:3])
+
+
+def test_links_by_common_words_by_hand():
+    labels = ["small brown dog", "black dog", "tree"]
+    phrases = ["A black dog", "a dog", "a puppy", "the left"]
+    expected = [{1}, {0, 1}, {0, 1, 2}, {0, 1, 2}]
+    assert linking.link_by_words(phrases, labels) == [frozenset(each) for each in expected]
+    assert linking.link_by_words(["a dog"], []) == [frozenset()]
+
+
+def sample(image_id, links, caption="A dog sees the cat .", boxes=4):
+    """A sample without a picture; each of its two phrases has the given gold regions."""
+    nothing = np.zeros((0, 4), dtype=np.float32)
+    spans = [(0, 5), (11, 18)]
+    phrases = tuple(Phrase(start, end, caption[start:end], ("animals",), "1", nothing) for start, end in spans)
+    regions = Regions(np.tile(np.array([0, 0, 9, 9], dtype=np.float32), (boxes, 1)))
+    return Sample(image_id, 0, caption, phrases, regions, tuple(frozenset(each) for each in links), 100, 80)
+
+
+def test_the_parser_is_asked_for_what_is_marked():
+    """`a dog` is found as it is; for `big cat`, marked too short, the phrase that ends there; for `sees` nothing."""
+    found = sample("1", [{0}, {1}])
+    said = replace(found, caption="A dog sees the big cat .")
+    short = replace(said.phrases[1], start=15, end=22, text="big cat")
+    verb = replace(said.phrases[1], start=6, end=10, text="sees")
+    assert linking.noun_phrases([found, replace(said, phrases=(short, verb))]) == [
+        ["A dog", "the cat"],
+        ["the big cat", ""],
+    ]
+
+
+def test_score_by_hand():
+    samples = [sample("1", [{0}, {1, 2}]), sample("1", [{3}, set()]), sample("2", [{0}, {0}], boxes=2)]
+    links = [[{0}, {1, 3}], [set(), {0}], [{0}, {0, 1}]]
+    score = linking.score(samples, [[frozenset(each) for each in said] for said in links])
+    # Image 1: 1 + 1/2 + 0 of three phrases, by chance 1/4 + 2/4 + 1/4; image 2: 1 + 1/2 of two, by chance 1/2 each.
+    assert (score.value, score.chance, score.phrases, score.images) == (3 / 5, 2 / 5, 5, 2)
+    assert score.interval == (0.5, 0.75)  # twice the first image, twice the second: each a quarter of all draws
+
+
+def test_score_needs_something_to_judge():
+    with pytest.raises(ValueError, match="expected phrases with gold regions, got none in 1 samples"):
+        linking.score([sample("1", [set(), set()])], [[frozenset(), frozenset()]])
+    with pytest.raises(ValueError, match="expected one link for each of 2 phrases, got 1"):
+        linking.score([sample("1", [{0}, set()])], [[frozenset()]])
+
+
+def test_random_links_score_chance():
+    """The expectation of the score under links drawn at random is the chance that it states."""
+    generator = np.random.default_rng(3)
+    samples = [sample(str(index), [{0}, {1, 2}], boxes=5) for index in range(4000)]
+    links = [[frozenset({int(region)}) for region in generator.integers(5, size=2)] for _ in samples]
+    score = linking.score(samples, links)
+    assert score.chance == pytest.approx(0.3)
+    assert score.interval[0] < 0.3 < score.interval[1]
+
+
+def test_regions_of_a_photograph_and_of_a_drawing_get_names():
+    """Something that is in ImageNet gets its name at its own place; every region of a drawing gets one."""
+    flower = next(sample for sample in data.load("photos") if sample.image_id == "flower")
+    (dahlia,) = {
+        index
+        for phrase, link in zip(flower.phrases, flower.links, strict=True)
+        for index in link
+        if "dahlia" in phrase.text
+    }
+    assert linking.region_names([flower], "imagenet")["flower"][dahlia] == "daisy"
+    scenes = data.load("emoji:test", regions="gold")[:5]
+    (names,) = linking.region_names(scenes, "detector").values()
+    assert len(names) == len(scenes[0].regions.boxes)
+
+
+def test_region_names_need_a_way_and_a_picture():
+    with pytest.raises(ValueError, match="by: expected detector or imagenet, got 'eye'"):
+        linking.region_names([], "eye")
+    with pytest.raises(ValueError, match="sample 7: expected an image, got none"):
+        linking.region_names([sample("7", [{0}, {1}])], "imagenet")

@@ -13,12 +13,14 @@ from crosslook.text import NounPhrase, Parse, Token, parse
 from crosslook.train_tagger import accuracy, conllu, generated, most_frequent, tagged
 
 
-@pytest.fixture(autouse=True)
-def _own_pipeline():
-    """What a test pretends of Stanza's weights is forgotten after it."""
-    yield
-    if text.stanza_pipeline.cache_info().currsize != 1 or "official" in str(text.STANZA_TAGGER):
-        text.stanza_pipeline.cache_clear()
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """A folder in which alone Stanza's weights are looked for."""
+    monkeypatch.setattr(text, "STANZA_TAGGER", tmp_path / text.STANZA_TAGGER.name)
+    monkeypatch.setenv("STANZA_RESOURCES_DIR", str(tmp_path))
+    text.stanza_pipeline.cache_clear()
+    yield tmp_path
+    text.stanza_pipeline.cache_clear()
 
 
 def sentences():
@@ -221,7 +223,7 @@ def test_the_shipped_weights_are_small_hold_no_code_and_no_paths():
     assert not [value for value in kept["config"].values() if isinstance(value, str) and value.startswith("/")]
 
 
-def test_stanza_refuses_weights_that_would_run_code(tmp_path, monkeypatch):
+def test_stanza_refuses_weights_that_would_run_code(elsewhere):
     """The back end unpickles nothing: Stanza itself reads weights with `weights_only`."""
     import pickle
     import shutil
@@ -230,27 +232,22 @@ def test_stanza_refuses_weights_that_would_run_code(tmp_path, monkeypatch):
 
     class Trap:
         def __reduce__(self):
-            return (Path.touch, (tmp_path / "ran",))
+            return (Path.touch, (elsewhere / "ran",))
 
-    torch.save({"model": Trap()}, tmp_path / text.STANZA_TAGGER.name)
-    shutil.copy(text.STANZA_TAGGER.parent / "resources.json", tmp_path)
-    monkeypatch.setattr(text, "STANZA_TAGGER", tmp_path / text.STANZA_TAGGER.name)
-    monkeypatch.setenv("STANZA_RESOURCES_DIR", str(tmp_path))
-    text.stanza_pipeline.cache_clear()
+    torch.save({"model": Trap()}, text.STANZA_TAGGER)
+    shutil.copy(DATA / "stanza" / "resources.json", elsewhere)
     with pytest.raises(pickle.UnpicklingError):
         parse(["a dog"], "stanza")
-    assert not (tmp_path / "ran").exists()
+    assert not (elsewhere / "ran").exists()
 
 
-def test_without_weights_the_error_says_how_to_make_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(text, "STANZA_TAGGER", tmp_path / "tagger.pt")
-    monkeypatch.setenv("STANZA_RESOURCES_DIR", str(tmp_path))
-    text.stanza_pipeline.cache_clear()
-    with pytest.raises(FileNotFoundError, match="expected Stanza's weights; make them: python -m crosslook.train_tagg"):
+@pytest.mark.usefixtures("elsewhere")
+def test_without_weights_the_error_says_how_to_make_them():
+    with pytest.raises(FileNotFoundError, match=r"expected Stanza's weights; make them: python -m crosslook\.train"):
         parse(["a dog"], "stanza")
 
 
-def test_an_official_model_is_preferred(tmp_path, monkeypatch):
+def test_an_official_model_is_preferred(elsewhere, monkeypatch):
     """Where the user's folder holds Stanza's tagger and parser, these are what is asked for."""
     asked = {}
 
@@ -258,12 +255,10 @@ def test_an_official_model_is_preferred(tmp_path, monkeypatch):
         asked.update(options)
 
     monkeypatch.setattr("stanza.Pipeline", pipeline)
-    monkeypatch.setenv("STANZA_RESOURCES_DIR", str(tmp_path))
     for kind in ("pos", "depparse"):
-        (tmp_path / "en" / kind).mkdir(parents=True)
-    text.stanza_pipeline.cache_clear()
+        (elsewhere / "en" / kind).mkdir(parents=True)
     assert text.stanza_pipeline()[1]
-    assert asked["dir"] == str(tmp_path)
+    assert asked["dir"] == str(elsewhere)
     assert "depparse" in asked["processors"]
     assert asked["download_method"] is None
 
@@ -312,7 +307,7 @@ def ud(path: Path):
 
 
 @pytest.mark.realdata
-def test_real_news_is_tagged_and_universal_dependencies_give_phrases(shared):
+def test_real_news_is_tagged(shared):
     gold = list(ud(shared / "data/ud/en_pud-ud-test.conllu"))
     assert len(gold) == 1000
     sentences = [
@@ -320,10 +315,19 @@ def test_real_news_is_tagged_and_universal_dependencies_give_phrases(shared):
     ]
     assert min(accuracy(tagged(sentences, "spacy"), sentences)) > 0.94
     # A tagger that has read captions only knows few of these words, but something of their endings and order.
-    assert min(accuracy(tagged(sentences, "stanza"), sentences)) > 0.5
-    # The same rule on the other scheme of labels: a phrase does not start with what belongs to the clause around it.
-    phrases = [(done, phrase) for done in gold for phrase in done.noun_phrases()]
-    assert len(phrases) > 5000
-    for done, phrase in phrases:
-        first = next(token for token in done.tokens if token.start == phrase.start)
-        assert first.upos not in ("ADP", "CCONJ", "SCONJ", "AUX", "PUNCT") or first.text.lower() in ("that", '"'), phrase
+    assert min(accuracy(tagged(sentences[:300], "stanza"), sentences[:300])) > 0.5
+
+
+@pytest.mark.realdata
+def test_noun_phrases_of_real_news_are_those_of_its_annotated_trees(shared):
+    """One rule on two schemes of labels: spaCy's parses against Universal Dependencies by people."""
+    gold = list(ud(shared / "data/ud/en_pud-ud-test.conllu"))[:300]
+    hits, total = Counter(), Counter()
+    for done, right in zip(parse([each.text for each in gold], pretokenized=True), gold, strict=True):
+        ours = {(phrase.start, phrase.end) for phrase in done.noun_phrases()}
+        for phrase in right.noun_phrases():
+            total[min(phrase.level, 1)] += 1
+            hits[min(phrase.level, 1)] += (phrase.start, phrase.end) in ours
+    assert sum(total.values()) > 1500
+    assert hits[0] / total[0] > 0.9
+    assert hits[1] / total[1] > 0.6

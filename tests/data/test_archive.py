@@ -97,7 +97,7 @@ def _fails(source, message):
 def test_a_source_that_is_none_is_named(tmp_path):
     _fails(tmp_path / "none", f"{re.escape(str(tmp_path / 'none'))}: expected a folder or an archive, there is nothing")
     (tmp_path / "text").write_text("no archive")
-    _fails(tmp_path / "text", "text: expected a folder, a zip or a tar archive, got a file of another kind")
+    _fails(tmp_path / "text", "text: expected a folder, a zip or a tar archive, got another kind or a damaged one")
     _fails(
         _zip(tmp_path / "two.zip", {"a/Annotations/1.xml": "", "b/Annotations/1.xml": ""}), r"two.zip: .*\['a', 'b'\]"
     )

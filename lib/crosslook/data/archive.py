@@ -105,7 +105,7 @@ def _archive(path: Path, folders: tuple[str, ...], opened: ExitStack) -> Files:
             members = {member.name.removeprefix("./"): member for member in archive if member.isreg()}
             open_member = archive.extractfile
         else:
-            raise DataError(str(path), "expected a folder, a zip or a tar archive, got a file of another kind or a damaged one")
+            raise DataError(str(path), "expected a folder, a zip or a tar archive, got another kind or a damaged one")
     kept = _inside(path, members, folders)
 
     def read(name: str) -> bytes:

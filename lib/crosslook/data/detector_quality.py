@@ -94,14 +94,14 @@ def _share(part: int, whole: int) -> float:
 def emoji_quality(split: str = "val", degrade: float = 0.0) -> Quality:
     """`evaluate` on the committed features of Emoji Entities: seconds, and no backbone."""
     from crosslook.data.detector import matches
-    from crosslook.data.emoji.proposals import proposals
     from crosslook.data.emoji.regions import detector_regions
     from crosslook.data.emoji.world import categories
 
     regions = detector_regions(split, degrade)
-    shown = []
+    shown, called = [], []
     for scene in regions.scenes:
-        owners = matches(scene, proposals(scene).astype(np.float32)).tolist()
-        shown.append([scene.things[i].category if i >= 0 else BACKGROUND for i in owners])
-    called = [regions[scene.id].labels or () for scene in regions.scenes]
+        found = regions[scene.id]
+        owners = matches(scene, found.boxes + np.array([0, 0, 1, 1], dtype=np.float32))
+        shown.append([scene.things[i].category if i >= 0 else BACKGROUND for i in owners.tolist()])
+        called.append(found.labels or ())
     return evaluate(shown, called, {key: category.type for key, category in categories().items()})

@@ -29,7 +29,7 @@ from crosslook.progress import track
 
 IMAGES, EPOCHS, BATCH, RATE, DROPOUT, SEED = 1500, 20, 256, 2e-3, 0.5, 0
 BACKGROUND_WEIGHT = 0.2
-"""Half of all regions are background; at this weight few objects are lost in it, and most mistakes are of like things."""
+"""Half of all regions are background; at this weight few objects are lost in it, and mistakes are of like things."""
 CLASSES = (*categories(), BACKGROUND)
 ATTRIBUTES = (*COLOURS, *SIZES)
 

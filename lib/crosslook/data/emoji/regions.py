@@ -33,8 +33,8 @@ SHARD = 100
 """Images in one file of the cache."""
 
 
-class SceneRegions(Mapping[str, Regions]):
-    """Image id -> its regions. What has to be made first is made when it is asked for, `SHARD` images at a time."""
+class SceneRegions(Mapping):
+    """Image id (str) -> its `Regions`. Features not yet made are made when asked for, `SHARD` images at a time."""
 
     def __init__(self, split: str, degrade: float = 0.0) -> None:
         self.split, self.degrade = split, degrade
