@@ -4,12 +4,17 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 # Shapes in annotations are checked in tests and cost nothing in use.
 install_import_hook("crosslook", "shape_checks.check")
 
 os.environ["CROSSLOOK_PROGRESS"] = "0"
+
+# The first call of a function may load a model; how long a machine takes is not what is tested.
+settings.register_profile("crosslook", deadline=None)
+settings.load_profile("crosslook")
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("CROSSLOOK_SHARED", ROOT.parent / "shared"))

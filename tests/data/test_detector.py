@@ -182,9 +182,9 @@ def test_the_committed_files_are_small_and_say_what_they_are():
     assert WEIGHTS.stat().st_size <= 2_000_000
     assert sum(regions.committed(split).stat().st_size for split in ("val", "test")) <= 10_000_000
     with safe_open(WEIGHTS, framework="pt") as file:
-        about = file.metadata()
+        about = json.loads(file.metadata()["about"])
         assert {str(file.get_tensor(name).dtype) for name in file.keys()} == {"torch.float16"}  # noqa: SIM118
-    assert json.loads(about["classes"]) == [*categories(), BACKGROUND]
+    assert about["classes"] == [*categories(), BACKGROUND]
     assert about["command"] == "python -m crosslook.data.train_detector"
 
 

@@ -66,9 +66,9 @@ def heads(path: Path = WEIGHTS) -> Heads:
 
     try:
         with safe_open(path, framework="pt") as file:
-            about = file.metadata() or {}
+            about = json.loads((file.metadata() or {})["about"])
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        net = Heads(tuple(json.loads(about["classes"])), tuple(json.loads(about["attributes"])))
+        net = Heads(tuple(about["classes"]), tuple(about["attributes"]))
         net.load_state_dict(tensors)
     except (SafetensorError, KeyError, RuntimeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path}: expected the detector's weights ({error})") from error

@@ -1,4 +1,4 @@
-"""What ImageNet's 1,000 classes say of the regions of an image: labels for pictures that no detector here was trained on."""
+"""Labels for pictures that no detector here was trained on: the ImageNet class of each region."""
 
 from typing import NamedTuple
 

@@ -117,12 +117,13 @@ def save(net: Heads, path: Path, about: dict[str, int]) -> None:
     """Write the heads in float16, with what names their outputs and how they were made."""
     from safetensors.torch import save_file
 
-    made = {"command": "python -m crosslook.data.train_detector", **{name: str(value) for name, value in about.items()}}
-    listed = {"classes": json.dumps(net.classes), "attributes": json.dumps(net.attributes)}
+    # One entry: several would be written in a random order, and the file would differ from run to run.
+    made = {"command": "python -m crosslook.data.train_detector", **about}
+    listed = {"classes": net.classes, "attributes": net.attributes, **made}
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".part")
     tensors = {name: tensor.half().contiguous() for name, tensor in net.state_dict().items()}
-    save_file(tensors, unfinished, {**listed, **made})
+    save_file(tensors, unfinished, {"about": json.dumps(listed)})
     os.replace(unfinished, path)
 
 

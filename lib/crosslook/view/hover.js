@@ -19,7 +19,7 @@
     const place = element("span", { "aria-live": "polite" }, bar);
     const on = element("button", { type: "button", "aria-label": "next caption" }, bar, "›");
     const picture = element("div", {}, root);
-    const caption = element("p", { class: "caption" }, root);
+    const caption = element("p", { class: "sentence" }, root);
     const said = element("p", { class: "said", "aria-live": "polite" }, root);
     const turn = (step) => { current = (current + step + captions.length) % captions.length; show(); };
     back.addEventListener("click", () => turn(-1));
