@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+PAGE, GAP = 8.0, 0.14
+"""The width of a page and the space between pictures, in inches."""
+DPI = 150  # sharp on a dense screen
+SIZE, SPACING, POINTS = 9.0, 1.45, 72
+"""Of captions: the size in points, from line to line in sizes; points in an inch."""
+
+
 def colours(sample: Sample) -> list[str]:
     """One colour a phrase: the same for phrases of one chain, grey for a phrase without a box."""
     chains = list(dict.fromkeys(phrase.chain for phrase in sample.phrases if len(phrase.boxes)))
@@ -39,7 +46,7 @@ def picture(sample: Sample, ax: "Axes") -> None:
         raise ValueError(f"sample {sample.image_id}: expected an image, got none; give the data set its images folder")
     ax.imshow(sample.image, extent=(-0.5, sample.width - 0.5, sample.height - 0.5, -0.5))
     ax.set_axis_off()
-    ax.set_anchor("N")
+    ax.set_anchor("NW")  # so that a narrow picture starts where its caption does
 
 
 def outline(ax: "Axes", box: Float[np.ndarray, "4"], colour: str, width: float = 2.0, dashed: bool = False) -> None:
@@ -65,8 +72,33 @@ def outline(ax: "Axes", box: Float[np.ndarray, "4"], colour: str, width: float =
     )
 
 
-def caption(sample: Sample, ax: "Axes", size: float = 9.0) -> None:
-    """Write the caption below the picture, wrapped to its width, phrases bold and in their colours, darkened."""
+def caption(sample: Sample, ax: "Axes", size: float = SIZE) -> None:
+    """Write the caption below the picture, as wide as its place in the figure, phrases bold and in their colours."""
+    figure = ax.get_figure()
+    if figure.get_layout_engine() is None:
+        ax.apply_aspect()
+    else:
+        figure.draw_without_rendering()  # slow, but only now are places final
+    place = ax.get_position(original=True)
+    room = place.width * figure.get_figwidth() * POINTS
+    indent = (ax.get_position().x0 - place.x0) * figure.get_figwidth() * POINTS
+    for number, line in enumerate(_lines(sample, room, size), 1):
+        for x, text, colour in line:
+            ax.annotate(
+                text,
+                xy=(0, 0),
+                xycoords="axes fraction",
+                xytext=(x - indent, -number * size * SPACING),
+                textcoords="offset points",
+                fontsize=size,
+                fontweight="bold" if colour else "normal",
+                color=style.ink(colour) if colour else style.INK,
+                annotation_clip=False,
+            )
+
+
+def _lines(sample: Sample, room: float, size: float) -> list[list[tuple[float, str, str | None]]]:
+    """The caption's words, wrapped to `room` points: (place in the line, word, colour)."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
 
@@ -78,28 +110,16 @@ def caption(sample: Sample, ax: "Axes", size: float = 9.0) -> None:
         return with_margins - TextPath((0, 0), "nn", prop=font).get_extents().width
 
     space = width(" ", plain)
-    figure = ax.get_figure()
-    if figure.get_layout_engine() is None:
-        ax.apply_aspect()
-    else:
-        figure.draw_without_rendering()  # slow, but only now are places final
-    room = ax.get_window_extent().width * 72 / figure.dpi
-    x, line = 0.0, 0
+    lines: list[list[tuple[float, str, str | None]]] = [[]]
+    x = 0.0
     for text, colour in words(sample):
-        font = bold if colour else plain
-        if x and x + width(text, font) > room:
-            x, line = 0.0, line + 1
-        ax.annotate(
-            text,
-            xy=(0, 0),
-            xycoords="axes fraction",
-            xytext=(x, -(line + 1) * size * 1.45),
-            textcoords="offset points",
-            fontproperties=font,
-            color=style.ink(colour) if colour else style.INK,
-            annotation_clip=False,
-        )
-        x += width(text, font) + space
+        long = width(text, bold if colour else plain)
+        if x and x + long > room:
+            lines.append([])
+            x = 0.0
+        lines[-1].append((x, text, colour))
+        x += long + space
+    return lines
 
 
 def words(sample: Sample) -> list[tuple[str, str | None]]:
@@ -115,21 +135,28 @@ def words(sample: Sample) -> list[tuple[str, str | None]]:
 
 def gallery(samples: Sequence[Sample], columns: int = 3) -> "Figure":
     """Several samples side by side, each above its caption."""
-    return _grid(samples, columns, show)
+    return _grid(samples, columns, lambda index, ax: show(samples[index], ax))
 
 
-def _grid(samples: Sequence[Sample], columns: int, draw: Callable[[Sample, "Axes"], None]) -> "Figure":
+def _grid(samples: Sequence[Sample], columns: int, draw: Callable[[int, "Axes"], None]) -> "Figure":
+    """A figure as wide as a page, its rows as high as their pictures and captions need."""
     from matplotlib import pyplot as plt
 
     columns = min(columns, len(samples))
-    rows = -(-len(samples) // columns)
-    size = (3.4 * columns, 3.5 * rows)
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="none")
-    figure.subplots_adjust(left=0.01, right=0.99, top=0.99, bottom=0.22 / rows, wspace=0.07, hspace=0.32)
-    for ax in axes.flat[len(samples) :]:
-        ax.set_axis_off()
-    for ax, sample in zip(axes.flat, samples, strict=False):
-        draw(sample, ax)
+    cell = min(PAGE / columns, PAGE / 2)
+    width = cell - GAP
+    rows = [range(start, min(start + columns, len(samples))) for start in range(0, len(samples), columns)]
+    pictures = [max(min(samples[i].height / samples[i].width, 1) for i in row) * width for row in rows]
+    lines = [max(len(_lines(samples[i], width * POINTS, SIZE)) for i in row) for row in rows]
+    heights = [high + (n + 0.6) * SIZE * SPACING / POINTS for high, n in zip(pictures, lines, strict=True)]
+    total = sum(heights) + GAP * len(rows)
+    figure = plt.figure(figsize=(cell * columns, total), dpi=DPI, layout="none")
+    top = total
+    for row, high, below in zip(rows, pictures, heights, strict=True):
+        for column, index in enumerate(row):
+            place = ((column * cell + GAP / 2) / (cell * columns), (top - GAP / 2 - high) / total)
+            draw(index, figure.add_axes((*place, width / (cell * columns), high / total)))
+        top -= below + GAP
     return figure
 
 
@@ -142,13 +169,15 @@ def links(samples: Sequence[Sample], found: Sequence[Sequence[frozenset[int]]], 
         columns: pictures in a row.
     """
 
-    def draw(sample: Sample, ax: "Axes") -> None:
+    def draw(index: int, ax: "Axes") -> None:
+        sample = samples[index]
         picture(sample, ax)
-        said = found[next(index for index, each in enumerate(samples) if each is sample)]
-        for phrase, regions, gold, colour in zip(sample.phrases, said, sample.links, colours(sample), strict=True):
+        for phrase, regions, gold, colour in zip(
+            sample.phrases, found[index], sample.links, colours(sample), strict=True
+        ):
             if len(phrase.boxes):
-                for index in sorted(regions):
-                    outline(ax, sample.regions.boxes[index], colour, dashed=index not in gold)
+                for region in sorted(regions):
+                    outline(ax, sample.regions.boxes[region], colour, dashed=region not in gold)
         caption(sample, ax)
 
     return _grid(samples, columns, draw)

@@ -48,6 +48,7 @@ def use() -> None:
             "legend.frameon": False,
             "savefig.dpi": 110,
             "text.color": INK,
+            "text.hinting": "no_hinting",  # letters as wide as computed: words that are set one by one keep distance
             "xtick.color": INK,
             "ytick.color": INK,
         }
