@@ -81,14 +81,14 @@ def test_pointing_lights_up_phrases_and_boxes(photos, tmp_path):
         errors = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto((tmp_path / "page.html").as_uri())
-        assert page.inner_text(".caption") == photos[0].caption
+        assert page.inner_text(".sentence") == photos[0].caption
         page.hover(".phrase >> nth=0")
         assert page.inner_text(".said").startswith(f"“{photos[0].phrases[0].text}” → “region {wrong}”. It belongs to")
         assert page.locator(".phrase.lit").count() == 1
         page.focus(".phrase >> nth=1")
         assert page.inner_text(".said").endswith("Right.")
         page.click("button[aria-label='previous caption']")
-        assert page.inner_text(".caption") == photos[-1].caption
+        assert page.inner_text(".sentence") == photos[-1].caption
         gold = min(photos[-1].links[0])
         x1, y1, x2, y2 = photos[-1].regions.boxes[gold].tolist()
         drawn = page.locator("svg image").bounding_box()
