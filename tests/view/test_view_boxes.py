@@ -89,3 +89,14 @@ def test_colours_are_told_apart_in_grey_and_by_the_colour_blind():
     deutan = linear @ np.array([[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]]).T
     distances = np.linalg.norm(deutan[:, None] - deutan[None], axis=-1)[np.triu_indices(7, 1)]
     assert distances.min() > 0.04
+
+
+def test_text_can_be_read_on_white():
+    """At least 4.5 to 1, the ratio that WCAG 2.2 asks for, and black on white is 21 to 1 by definition."""
+    assert 1.05 / (style.luminance((0, 0, 0)) + 0.05) == pytest.approx(21)
+    for colour in (*style.COLOURS.values(), style.GREY):
+        ink = style.ink(colour)
+        assert 1.05 / (style.luminance(mpl.colors.to_rgb(ink)) + 0.05) >= 4.5
+        hue, same = (mpl.colors.rgb_to_hsv(mpl.colors.to_rgb(each))[0] for each in (colour, ink))
+        assert same == pytest.approx(hue, abs=0.02)
+    assert style.ink(style.INK) == style.INK
