@@ -1,6 +1,8 @@
 """What every test shares: shape checks switched on, the folder of real data, a private cache."""
 
+import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,21 @@ settings.load_profile("crosslook")
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("CROSSLOOK_SHARED", ROOT.parent / "shared"))
+
+
+@pytest.fixture(scope="session")
+def plain():
+    """Loads a module as a user imports it, where nothing checks shapes before its functions do."""
+
+    def load(name: str):
+        path = (ROOT / "lib" / "crosslook").joinpath(*name.split(".")).with_suffix(".py")
+        spec = importlib.util.spec_from_file_location("plain_" + name.replace(".", "_"), path)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # where dataclasses look their annotations up
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture(scope="session")

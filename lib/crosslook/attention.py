@@ -3,9 +3,15 @@
 Every function is pure, takes weights `(batch, head, query, key)` whose rows (over `key`) sum to one, and computes in
 float32 or wider, since bfloat16 sums drift. Masks are boolean, True where a position is present.
 
+With a `key_mask`, only its keys count: padding, or [CLS], [SEP] and other attention sinks, are left out and each row
+is renormalised over the rest, as if the softmax had run without them. Leaving positions out without renormalising
+measures how much a head rests there, and reads as if it were something about the others. Without a `key_mask`, rows
+are taken as they are, whatever they sum to (a model with sink logits gives less than one).
+
 What is undefined is NaN, never 0, which would read as a measurement: the entropy of a row that may attend to nothing,
-the proportion over no query, the largest of no links. `torch.nanmean` leaves such values out. A NaN among the weights
-that a function is asked to look at makes its answer NaN; one at a masked position does not.
+the proportion over no query, the largest of no links. `torch.nanmean` leaves such values out; in what is pooled over
+rows, they count nowhere. A NaN among the weights that a function is asked to look at makes its answer NaN; one at a
+masked position does not.
 """
 
 import torch
@@ -18,11 +24,12 @@ def renormalize(
 ) -> Float[Tensor, "batch head query key"]:
     """The weights on the keys of the mask, as a distribution over these keys alone; 0 on all others.
 
-    A row without any weight there is NaN.
+    Equal to the softmax over these keys alone. A row without any weight there is NaN.
 
     Raises:
-        ValueError: for a wrong shape, or a mask that is not boolean.
+        ValueError: for a wrong shape or device, or a mask that is not boolean.
     """
+    _check("attn", attn, "batch head query key")
     _check_mask("key_mask", key_mask, "batch key", attn)
     return _distribution(_wide(attn).masked_fill(~key_mask[:, None, None, :], 0))
 
@@ -47,7 +54,7 @@ def entropy(
         `(batch, head, query)`; NaN for a row without any weight on attendable keys.
 
     Raises:
-        ValueError: for a wrong shape, or a mask that is not boolean.
+        ValueError: for a wrong shape or device, or a mask that is not boolean.
     """
     _check("attn", attn, "batch head query key")
     if not attn.shape[-1]:
@@ -67,28 +74,62 @@ def entropy(
 def mass(
     attn: Float[Tensor, "batch head query key"],
     groups: Bool[Tensor, "batch key group"] | Float[Tensor, "batch key group"],
+    key_mask: Bool[Tensor, "batch key"] | None = None,
 ) -> Float[Tensor, "batch head query group"]:
     """The weight that each row spends on each group of keys.
 
-    With the groups *text* and *image* and the query [CLS] this is the modality importance of Cao et al. (2020, Eq. 1).
-
     Args:
-        attn: weights, taken as they are: nothing is renormalised.
+        attn: weights.
         groups: membership, boolean or as a weight; groups may overlap, and need not cover all keys.
+        key_mask: keys that count (default: all, and nothing is renormalised).
+
+    Returns:
+        `(batch, head, query, group)`; NaN for a row without any weight on the keys of the mask.
 
     Raises:
-        ValueError: for a wrong shape.
+        ValueError: for a wrong shape or device.
     """
     _check("attn", attn, "batch head query key")
     _check("groups", groups, "batch key group", attn)
-    weights = _wide(attn)
+    weights = _wide(attn) if key_mask is None else renormalize(attn, key_mask)
     return weights @ groups[:, None].to(weights.dtype)
+
+
+def modality_importance(
+    attn: Float[Tensor, "batch head query key"],
+    cls: Bool[Tensor, "batch query"],
+    modalities: Bool[Tensor, "batch key group"],
+    key_mask: Bool[Tensor, "batch key"] | None = None,
+) -> Float[Tensor, "head group"]:
+    """The weight that [CLS] spends on each modality, averaged over the batch.
+
+    Cao et al. (2020, Eq. 1). They count only words and regions as text and image, not [CLS] and [SEP], and leave the
+    weights as they are, so their two numbers do not add up to one; with a `key_mask` of words and regions they do.
+
+    Args:
+        attn: weights of a joint sequence.
+        cls: the query [CLS] of each example.
+        modalities: which keys belong to each, usually text and image.
+        key_mask: keys that count (default: all, and nothing is renormalised).
+
+    Returns:
+        `(head, group)`; the mean over heads is the paper's measure of a layer. NaN where there is no such query.
+
+    Raises:
+        ValueError: for a wrong shape or device, or a mask that is not boolean.
+    """
+    spent = mass(attn, modalities, key_mask)
+    _check_mask("cls", cls, "batch query", attn)
+    _check_mask("modalities", modalities, "batch key group", attn)
+    rows = spent.transpose(1, 2)[cls]
+    return rows.mean(0) if key_mask is None else rows.nanmean(0)
 
 
 def proportion(
     attn: Float[Tensor, "batch head query key"],
     queries: Bool[Tensor, "batch query"],
     keys: Bool[Tensor, "batch key"],
+    key_mask: Bool[Tensor, "batch key"] | None = None,
 ) -> Float[Tensor, " head"]:
     """Of all the attention that the chosen queries give, the share that goes to the chosen keys.
 
@@ -96,16 +137,22 @@ def proportion(
     phrase counts for more than a short one. For *text to region*, an element of the batch is a phrase with its image:
     `queries` are the words of the phrase, `keys` its regions.
 
+    Args:
+        attn: weights.
+        queries, keys: the rows that are asked, and the columns that are looked for.
+        key_mask: keys that count (default: all). Each row is renormalised first; one without weight there counts in
+            neither sum.
+
     Returns:
         `(head,)`, between 0 and 1; NaN where the chosen queries give no attention at all (or there are none).
 
     Raises:
-        ValueError: for a wrong shape, or a mask that is not boolean.
+        ValueError: for a wrong shape or device, or a mask that is not boolean.
     """
     _check("attn", attn, "batch head query key")
     _check_mask("queries", queries, "batch query", attn)
     _check_mask("keys", keys, "batch key", attn)
-    given = _wide(attn).masked_fill(~queries[:, None, :, None], 0)
+    given = _kept(attn, key_mask).masked_fill(~queries[:, None, :, None], 0)
     chosen = given.masked_fill(~keys[:, None, None, :], 0)
     return chosen.sum((0, 2, 3)) / given.sum((0, 2, 3))
 
@@ -114,24 +161,33 @@ def max_link(
     attn: Float[Tensor, "batch head query key"],
     queries: Bool[Tensor, "batch query"],
     keys: Bool[Tensor, "batch key"],
+    key_mask: Bool[Tensor, "batch key"] | None = None,
 ) -> Float[Tensor, "batch head"]:
     """The largest single weight from the query set to the key set.
 
     The weight of a link between a region and a phrase of several words in Cao et al. (2020, section 3.3.2).
 
+    Args:
+        attn: weights.
+        queries, keys: the two sides of the link.
+        key_mask: keys that count (default: all). Linked keys outside it, and rows without weight on it, are no link.
+
     Returns:
         `(batch, head)`; NaN where the query set or the key set is empty.
 
     Raises:
-        ValueError: for a wrong shape, or a mask that is not boolean.
+        ValueError: for a wrong shape or device, or a mask that is not boolean.
     """
     _check("attn", attn, "batch head query key")
     _check_mask("queries", queries, "batch query", attn)
     _check_mask("keys", keys, "batch key", attn)
-    linked = queries[:, None, :, None] & keys[:, None, None, :]
     if not attn.shape[-1] * attn.shape[-2]:
         return _wide(attn).new_full(attn.shape[:2], float("nan"))
-    largest = _wide(attn).masked_fill(~linked, float("-inf")).amax((-2, -1))
+    weights = _kept(attn, key_mask)
+    linked = queries[:, None, :, None] & keys[:, None, None, :]
+    if key_mask is not None:
+        linked = linked & key_mask[:, None, None, :] & (weights.sum(-1, keepdim=True) != 0)
+    largest = weights.masked_fill(~linked, float("-inf")).amax((-2, -1))
     return largest.masked_fill(~linked.any(-1).any(-1), float("nan"))
 
 
@@ -140,6 +196,7 @@ def image_to_text(
     image: Bool[Tensor, "batch query"],
     text: Bool[Tensor, "batch key"],
     threshold: float = 0.5,
+    key_mask: Bool[Tensor, "batch key"] | None = None,
 ) -> Float[Tensor, " head"]:
     """The share of examples in which some image query gives more than the threshold to text.
 
@@ -151,23 +208,26 @@ def image_to_text(
         image: which queries are regions. An example without any counts as one where none does.
         text: which keys are text.
         threshold: must be exceeded, strictly.
+        key_mask: keys that count (default: all). A row without weight there gives nothing to text.
 
     Returns:
         `(head,)`; NaN for an empty batch.
 
     Raises:
-        ValueError: for a wrong shape, or a mask that is not boolean.
+        ValueError: for a wrong shape or device, or a mask that is not boolean.
     """
     _check("attn", attn, "batch head query key")
     _check_mask("image", image, "batch query", attn)
     _check_mask("text", text, "batch key", attn)
-    to_text = _wide(attn).masked_fill(~text[:, None, None, :], 0).sum(-1)
+    to_text = _kept(attn, key_mask).masked_fill(~text[:, None, None, :], 0).sum(-1)
     some, unknown = ((each & image[:, None, :]).any(-1) for each in (to_text > threshold, to_text.isnan()))
     return some.to(to_text.dtype).masked_fill(unknown, float("nan")).mean(0)
 
 
 def rollout(
-    attns: Float[Tensor, "layer batch *head query key"], residual: float = 0.5
+    attns: Float[Tensor, "layer batch *head query key"],
+    residual: float = 0.5,
+    key_mask: Bool[Tensor, "batch key"] | None = None,
 ) -> Float[Tensor, "layer batch *head query key"]:
     """Attention followed through the layers: how much of each input position reaches each position of a layer.
 
@@ -178,9 +238,10 @@ def rollout(
     Args:
         attns: self-attention of all layers, lowest first, `(layer, batch, query, key)` or with a head axis.
         residual: the share that a position keeps of itself, between 0 and 1; the paper's is one half.
+        key_mask: keys that count (default: all); nothing flows from the others, except into themselves.
 
     Returns:
-        The same shape. A row without any attention passes on its own state alone.
+        The same shape, differentiable. A row without any attention passes on its own state alone.
 
     Raises:
         ValueError: if queries and keys differ in number, or the residual share is not between 0 and 1.
@@ -189,8 +250,12 @@ def rollout(
         raise ValueError(f"attns: expected shape (layer, batch, [head,] n, n), got {tuple(attns.shape)}")
     if not 0 <= residual <= 1:
         raise ValueError(f"residual: expected a share between 0 and 1, got {residual}")
-    identity = torch.eye(attns.shape[-1], dtype=_wide(attns).dtype, device=attns.device)
-    mixed = (1 - residual) * _wide(attns) + residual * identity
+    weights = _wide(attns)
+    if key_mask is not None and len(attns):
+        layers = attns if attns.ndim == 5 else attns[:, :, None]
+        weights = torch.stack([_kept(layer, key_mask) for layer in layers]).reshape(attns.shape)
+    identity = torch.eye(attns.shape[-1], dtype=weights.dtype, device=attns.device)
+    mixed = (1 - residual) * weights + residual * identity
     total = mixed.sum(-1, keepdim=True)
     mixed = (mixed / total.where(total != 0, 1)).where(total != 0, identity)
     reached = [*mixed[:1]]
@@ -201,6 +266,15 @@ def rollout(
 
 def _wide(tensor: Tensor) -> Tensor:
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def _kept(attn: Tensor, key_mask: Tensor | None) -> Tensor:
+    """The weights, renormalised over the mask when there is one; 0, not NaN, in a row without weight there."""
+    if key_mask is None:
+        return _wide(attn)
+    _check_mask("key_mask", key_mask, "batch key", attn)
+    empty = _wide(attn).masked_fill(~key_mask[:, None, None, :], 0).sum(-1, keepdim=True) == 0
+    return renormalize(attn, key_mask).masked_fill(empty, 0)
 
 
 def _distribution(weights: Tensor) -> Tensor:
@@ -219,6 +293,8 @@ def _check(name: str, tensor: Tensor, axes: str, attn: Tensor | None = None) -> 
     if not fits:
         expected = ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else axis for axis in names)
         raise ValueError(f"{name}: expected shape ({expected}), got {tuple(tensor.shape)}")
+    if attn is not None and tensor.device != attn.device:
+        raise ValueError(f"{name}: expected device {attn.device}, that of the weights, got {tensor.device}")
 
 
 def _check_mask(name: str, mask: Tensor, axes: str, attn: Tensor) -> None:
