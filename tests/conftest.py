@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
@@ -13,6 +14,10 @@ from jaxtyping import install_import_hook
 install_import_hook("crosslook", "shape_checks.check")
 
 os.environ["CROSSLOOK_PROGRESS"] = "0"
+
+# Triton reads this when it is imported, which may be by another library. Without a GPU its kernels are interpreted.
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"
 
 # The first call of a function may load a model; how long a machine takes is not what is tested.
 settings.register_profile("crosslook", deadline=None)

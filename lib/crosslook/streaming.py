@@ -8,6 +8,7 @@ that the model computed, to rounding; `weights` is the plain computation that th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -83,8 +84,7 @@ def statistics(
         ValueError: for wrong shapes, types or devices, naming the argument.
     """
     rules = Scores(q, k, scale, key_mask, bias, causal, window, softcap, sinks, key_weight)
-    batch, heads, queries, keys = rules.shape
-    wide = {"dtype": rules.dtype, "device": q.device}
+    batch, _, _, keys = rules.shape
     if groups is not None:
         if groups.ndim != 3 or groups.shape[:2] != (batch, keys):
             raise ValueError(f"groups: expected shape (batch={batch}, key={keys}, group), got {tuple(groups.shape)}")
@@ -93,23 +93,39 @@ def statistics(
     if block < 1:
         raise ValueError(f"block: expected a positive number of queries, got {block}")
 
-    entropy, largest, lse = (torch.full((batch, heads, queries), float("nan"), **wide) for _ in range(3))
-    n_keys = torch.full((batch, heads, queries), keys, device=q.device)
     asked = 0 if groups is None else groups.shape[2]
-    columns = torch.zeros(batch, keys, -(-asked // COLUMNS) * COLUMNS, **wide)
+    columns = torch.zeros(batch, keys, -(-asked // COLUMNS) * COLUMNS, dtype=rules.dtype, device=q.device)
     if groups is not None:
         columns[..., :asked] = groups
         if key_mask is not None:
             columns.masked_fill_(~key_mask[..., None], 0)
-    mass = torch.full((batch, heads, queries, asked), float("nan"), **wide)
-    if not keys:
-        return Statistics(None if groups is None else mass, entropy, largest, lse, n_keys, n_keys > 0)
+    mass, entropy, largest, lse, n_keys = (_kernel(rules) or _loop)(rules, columns, block)
+    return _finish(rules, None if groups is None else mass[..., :asked], entropy, largest, lse, n_keys)
 
+
+def _kernel(rules: Scores) -> Any:
+    """The one-pass kernel, where there is a GPU that has one for this call."""
+    if not rules.q.is_cuda or find_spec("triton") is None:
+        return None
+    from crosslook import kernels
+
+    return kernels.one_pass if kernels.fits(rules) else None
+
+
+def _loop(rules: Scores, columns: Tensor, block: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Mass, entropy, largest weight, log-sum-exp and number of open keys, before sinks and rows without weight."""
+    batch, heads, queries, keys = rules.shape
+    asked, wide = columns.shape[2], {"dtype": rules.dtype, "device": columns.device}
+    entropy, largest, lse = (torch.full((batch, heads, queries), float("nan"), **wide) for _ in range(3))
+    mass = torch.full((batch, heads, queries, asked), float("nan"), **wide)
+    n_keys = torch.full((batch, heads, queries), keys, device=columns.device)
+    if not keys:
+        return mass, entropy, largest, lse, n_keys
     buffers: list[Tensor] = []
     for b, h, rows in rules.blocks(block):
         scaled, against = (x.flatten(0, 1) for x in rules.inputs(b, h))
         here = (b.stop - b.start, h.stop - h.start)
-        members = columns[b, None].expand(*here, *columns.shape[1:]).flatten(0, 1)
+        members = columns[b, None].expand(*here, keys, asked).flatten(0, 1)
         for i in rows:
             j = rules.span(i)
             shape = (len(scaled), i.stop - i.start, j.stop - j.start)
@@ -118,37 +134,37 @@ def statistics(
                 buffers = [torch.empty(size, **wide) for _ in range(2)]
             scores, weights = (buffer[:size].view(shape) for buffer in buffers)
             torch.bmm(scaled[:, i], against[:, j].transpose(1, 2), out=scores)
-            if softcap is not None:
-                scores.div_(softcap).tanh_().mul_(softcap)
+            if rules.softcap is not None:
+                scores.div_(rules.softcap).tanh_().mul_(rules.softcap)
             opened = rules.rule(scores.view(*here, *shape[1:]), b, h, i, j)
             highest = scores.amax(-1)
             torch.softmax(scores, -1, out=weights)
             top = weights.amax(-1)
             total = highest - top.log()
             if asked:
-                mass[b, h, i] = torch.bmm(weights, members[:, j])[..., :asked].view(*here, shape[1], asked)
+                mass[b, h, i] = torch.bmm(weights, members[:, j]).view(*here, shape[1], asked)
             # Sum of p log(1/p), with log(1/p) = total - score.
             spread = total - weights.mul_(scores).sum(-1)
             entropy[b, h, i] = spread.clamp_(min=0).view(*here, -1)
             largest[b, h, i], lse[b, h, i] = top.view(*here, -1), total.view(*here, -1)
             if opened is not None:
                 n_keys[b, h, i] = opened.expand(*opened.shape[:-1], shape[2]).sum(-1)
-    return _finish(rules, Statistics(None if groups is None else mass, entropy, largest, lse, n_keys, n_keys > 0))
+    return mass, entropy, largest, lse, n_keys
 
 
-def _finish(rules: Scores, found: Statistics) -> Statistics:
+def _finish(
+    rules: Scores, mass: Tensor | None, entropy: Tensor, largest: Tensor, lse: Tensor, n_keys: Tensor
+) -> Statistics:
     """Rows without weight become NaN; sink logits take their share."""
     # Not `lse > ...`: a row that is NaN because its scores are must stay visible.
-    valid = found.valid & ~(found.lse <= MASKED / 2)
-    mass, largest, lse = found.mass, found.max_weight, found.lse
+    valid = (n_keys > 0) & ~(lse <= MASKED / 2)
     if rules.sinks is not None and rules.key_weight is None:
-        lse = torch.logaddexp(found.lse, rules.sinks[:, None].to(found.lse))
-        share = (found.lse - lse).exp()
+        keys_alone, lse = lse, torch.logaddexp(lse, rules.sinks[:, None].to(lse))
+        share = (keys_alone - lse).exp()
         mass, largest = (None if mass is None else mass * share[..., None]), largest * share
-    nan = float("nan")
-    entropy, largest, lse = (x.masked_fill(~valid, nan) for x in (found.entropy, largest, lse))
-    mass = None if mass is None else mass.masked_fill(~valid[..., None], nan)
-    return Statistics(mass, entropy, largest, lse, found.n_keys, valid)
+    entropy, largest, lse = (x.masked_fill(~valid, float("nan")) for x in (entropy, largest, lse))
+    mass = None if mass is None else mass.masked_fill(~valid[..., None], float("nan"))
+    return Statistics(mass, entropy, largest, lse, n_keys, valid)
 
 
 def weights(
