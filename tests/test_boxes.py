@@ -105,11 +105,14 @@ def test_batches_are_what_one_by_one_gives(a, b):
     torch.testing.assert_close(boxes.iot(torch.stack(a), b[0]), torch.stack([boxes.iot(x, b[0]) for x in a]))
 
 
-def test_many_rows_are_done_in_blocks_with_the_same_answer():
-    corner = torch.rand(2 * boxes.ROWS + 1, 2, generator=torch.Generator().manual_seed(0)) * 100
-    many = torch.cat([corner, corner + 30], dim=1)
-    blocks = boxes.iou(many, many)
-    torch.testing.assert_close(blocks, torch.cat([boxes.iou(row[None], many) for row in many]))
+@pytest.mark.parametrize("elements", [1, 7, 100, 10_000])
+def test_many_boxes_are_done_in_blocks_with_the_same_answer(elements, monkeypatch):
+    random = torch.Generator().manual_seed(0)
+    corner = torch.rand(5, 13, 2, generator=random) * 100
+    many = torch.cat([corner, corner + 30], dim=-1)
+    expected = torch.stack([torch.cat([boxes.iou(row[None], image) for row in image]) for image in many])
+    monkeypatch.setattr(boxes, "ELEMENTS", elements)
+    torch.testing.assert_close(boxes.iou(many, many), expected)
 
 
 def test_zero_area_gives_zero_and_its_gradient_is_finite():

@@ -7,6 +7,8 @@ that the model computed, to rounding; `weights` is the plain computation that th
 
 from __future__ import annotations
 
+import math
+import threading
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -17,6 +19,7 @@ from torch import Tensor
 
 from crosslook.scores import MASKED, Scores
 
+_kept = threading.local()
 COLUMNS = 16  # groups are padded to so many: a product with 16 columns is three times faster than with 8
 
 
@@ -116,23 +119,18 @@ def _loop(rules: Scores, columns: Tensor, block: int) -> tuple[Tensor, Tensor, T
     """Mass, entropy, largest weight, log-sum-exp and number of open keys, before sinks and rows without weight."""
     batch, heads, queries, keys = rules.shape
     asked, wide = columns.shape[2], {"dtype": rules.dtype, "device": columns.device}
-    entropy, largest, lse = (torch.full((batch, heads, queries), float("nan"), **wide) for _ in range(3))
-    mass = torch.full((batch, heads, queries, asked), float("nan"), **wide)
-    n_keys = torch.full((batch, heads, queries), keys, device=columns.device)
+    entropy, largest, lse = (torch.full((batch, heads, queries), MASKED, **wide) for _ in range(3))
+    mass = torch.full((batch, heads, queries, asked), MASKED, **wide)
+    n_keys = torch.tensor(keys, device=columns.device).repeat(batch, heads, queries)
     if not keys:
         return mass, entropy, largest, lse, n_keys
-    buffers: list[Tensor] = []
     for b, h, rows in rules.blocks(block):
         scaled, against = (x.flatten(0, 1) for x in rules.inputs(b, h))
         here = (b.stop - b.start, h.stop - h.start)
-        members = columns[b, None].expand(*here, keys, asked).flatten(0, 1)
         for i in rows:
             j = rules.span(i)
             shape = (len(scaled), i.stop - i.start, j.stop - j.start)
-            size = shape[0] * shape[1] * shape[2]
-            if not buffers or buffers[0].numel() < size:
-                buffers = [torch.empty(size, **wide) for _ in range(2)]
-            scores, weights = (buffer[:size].view(shape) for buffer in buffers)
+            scores, weights = _workspace(2 * shape[0], *shape[1:], **wide).chunk(2)
             torch.bmm(scaled[:, i], against[:, j].transpose(1, 2), out=scores)
             if rules.softcap is not None:
                 scores.div_(rules.softcap).tanh_().mul_(rules.softcap)
@@ -142,7 +140,9 @@ def _loop(rules: Scores, columns: Tensor, block: int) -> tuple[Tensor, Tensor, T
             top = weights.amax(-1)
             total = highest - top.log()
             if asked:
-                mass[b, h, i] = torch.bmm(weights, members[:, j]).view(*here, shape[1], asked)
+                # Heads of one example share its groups: one product for all of them.
+                rows_of = weights.view(here[0], -1, shape[2])
+                mass[b, h, i] = torch.bmm(rows_of, columns[b, j]).view(*here, shape[1], asked)
             # Sum of p log(1/p), with log(1/p) = total - score.
             spread = total - weights.mul_(scores).sum(-1)
             entropy[b, h, i] = spread.clamp_(min=0).view(*here, -1)
@@ -152,18 +152,28 @@ def _loop(rules: Scores, columns: Tensor, block: int) -> tuple[Tensor, Tensor, T
     return mass, entropy, largest, lse, n_keys
 
 
+def _workspace(*shape: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Memory for two blocks, kept from call to call: fresh memory costs more than what is computed in it."""
+    size = math.prod(shape)
+    kept = getattr(_kept, "buffer", None)
+    if kept is None or kept.numel() < size or kept.dtype != dtype or kept.device != device:
+        kept = _kept.buffer = torch.empty(size, dtype=dtype, device=device)
+    return kept[:size].view(shape)
+
+
 def _finish(
     rules: Scores, mass: Tensor | None, entropy: Tensor, largest: Tensor, lse: Tensor, n_keys: Tensor
 ) -> Statistics:
     """Rows without weight become NaN; sink logits take their share."""
     # Not `lse > ...`: a row that is NaN because its scores are must stay visible.
-    valid = (n_keys > 0) & ~(lse <= MASKED / 2)
+    valid = ~(lse <= MASKED / 2)
     if rules.sinks is not None and rules.key_weight is None:
         keys_alone, lse = lse, torch.logaddexp(lse, rules.sinks[:, None].to(lse))
         share = (keys_alone - lse).exp()
         mass, largest = (None if mass is None else mass * share[..., None]), largest * share
-    entropy, largest, lse = (x.masked_fill(~valid, float("nan")) for x in (entropy, largest, lse))
-    mass = None if mass is None else mass.masked_fill(~valid[..., None], float("nan"))
+    if not valid.all():
+        entropy, largest, lse = (x.masked_fill(~valid, float("nan")) for x in (entropy, largest, lse))
+        mass = None if mass is None else mass.masked_fill(~valid[..., None], float("nan"))
     return Statistics(mass, entropy, largest, lse, n_keys, valid)
 
 
