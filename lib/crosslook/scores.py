@@ -90,13 +90,18 @@ class Scores:
 
     def rule(self, scores: Tensor, b: slice, h: slice, i: slice, j: slice) -> Tensor | None:
         """Biases and masks scores `(b, h, i, j)` in place; returns what was open, broadcastable to them, or None."""
+        added = None
         if self.bias is not None and self.bias.dtype != torch.bool:
-            scores += _part(self.bias, b, h, i, j).to(scores.dtype).clamp(min=MASKED)
+            added = _part(self.bias, b, h, i, j).to(scores.dtype).clamp(min=MASKED)
         if self.key_weight is not None:
-            scores += self.key_weight[b, h, None, j].to(scores.dtype).log().clamp(min=MASKED)
+            logs = self.key_weight[b, h, None, j].to(scores.dtype).log().clamp(min=MASKED)
+            added = logs if added is None else added + logs
         opened = self.opened(b, h, i, j)
         if opened is not None:
-            scores.masked_fill_(~opened, MASKED)
+            # Small as long as heads share their mask, so that one pass over the scores is enough.
+            added = torch.where(opened, 0.0 if added is None else added, torch.tensor(MASKED).to(scores))
+        if added is not None:
+            scores += added
         return opened
 
     def opened(self, b: slice, h: slice, i: slice, j: slice) -> Tensor | None:
