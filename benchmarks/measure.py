@@ -15,7 +15,7 @@ from pathlib import Path
 Work = Callable[[], object]
 
 
-def times(works: dict[str, Work], seconds: float = 2.0, least: int = 3) -> dict[str, float]:
+def times(works: dict[str, Work], seconds: float = 1.0, least: int = 2) -> dict[str, float]:
     """Smallest seconds of each: rounds over all of them until so many seconds are spent, at least so many rounds."""
     best: dict[str, float] = {}
     for work in works.values():

@@ -17,7 +17,7 @@ MASKED = (
     -1e30
 )  # instead of -inf: finite, so that weight x score is 0 and not NaN, and its exponential is 0 all the same
 CLOSED = -1e4  # an additive bias at or below this closes a position, as the models' own masks mean it
-ELEMENTS = 1 << 19  # scores in a block: 2 MB, which stay in cache between one pass over them and the next
+ELEMENTS = 1 << 20  # scores in a block: 4 MB, few enough for a cache, enough to make a matrix product worth it
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +48,12 @@ class Scores:
         return torch.promote_types(self.q.dtype, torch.float32)
 
     def blocks(self, block: int) -> Iterator[tuple[slice, slice, Iterator[slice]]]:
-        """Slices of batch, heads and queries whose scores fit into a buffer of about `ELEMENTS`.
+        """Slices of batch, heads and queries: so many queries of a head, and as many heads as `ELEMENTS` has room for.
 
-        Whole examples together while they are short, some heads of one example when it is long; at least two heads
-        where there are, since the matrix product runs in parallel over them.
+        Whole examples together while they are short, some heads of one example when it is long.
         """
         batch, heads, queries, keys = self.shape
-        rows = max(1, min(block, queries, max(16, ELEMENTS // max(1, min(2, heads) * keys))))
+        rows = max(1, min(block, queries))
         per_head = max(1, rows * keys)
         many = max(1, min(heads, ELEMENTS // per_head))
         examples = max(1, ELEMENTS // (per_head * heads)) if many == heads else 1

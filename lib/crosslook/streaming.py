@@ -78,7 +78,7 @@ def statistics(
         key_weight: length of what each key's value moves (`norms.value_norms`). Weights are then weight x length,
             renormalised: the norm-based reading of Kobayashi et al. (2020). Sink logits cancel out of it.
         groups: sets of keys whose mass is asked for, boolean or as weights; they may overlap.
-        block: queries at a time, at most.
+        block: queries at a time, at most. Memory is that of two times block x key scores, or 8 MB if that is more.
 
     Returns:
         Numbers in float32 (float64 for float64 inputs). Not differentiable: use `weights` to train on.
@@ -119,11 +119,11 @@ def _loop(rules: Scores, columns: Tensor, block: int) -> tuple[Tensor, Tensor, T
     """Mass, entropy, largest weight, log-sum-exp and number of open keys, before sinks and rows without weight."""
     batch, heads, queries, keys = rules.shape
     asked, wide = columns.shape[2], {"dtype": rules.dtype, "device": columns.device}
-    entropy, largest, lse = (torch.full((batch, heads, queries), MASKED, **wide) for _ in range(3))
-    mass = torch.full((batch, heads, queries, asked), MASKED, **wide)
-    n_keys = torch.tensor(keys, device=columns.device).repeat(batch, heads, queries)
+    entropy, largest, lse = (torch.empty(batch, heads, queries, **wide) for _ in range(3))
+    mass = torch.empty(batch, heads, queries, asked, **wide)
+    n_keys = torch.full((batch, heads, queries), keys, device=columns.device)
     if not keys:
-        return mass, entropy, largest, lse, n_keys
+        return mass, entropy, largest, lse.fill_(MASKED), n_keys
     for b, h, rows in rules.blocks(block):
         scaled, against = (x.flatten(0, 1) for x in rules.inputs(b, h))
         here = (b.stop - b.start, h.stop - h.start)
