@@ -245,6 +245,16 @@ def test_scores_with_something_added_are_an_error_not_wrong_numbers():
     assert len(tape.sites) == 1
 
 
+def test_a_mask_that_is_not_used_is_an_error_not_wrong_numbers():
+    class Unmasked(Attention):
+        def forward(self, hidden, attention_mask=None):
+            return super().forward(hidden)
+
+    module = Unmasked()
+    with pytest.raises(Unsupported, match="the scores in this module are not"), capture(module):
+        module(normal(1, 3, 12), attention_mask=torch.tensor([0.0, 0, -1e9])[None, None, None])
+
+
 class ThroughTorch(Attention):
     """The same linears, but torch's function compares."""
 

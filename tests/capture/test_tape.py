@@ -137,6 +137,47 @@ def test_gradient_checkpointing_records_a_call_once(reentrant):
     assert model.blocks[0].inner.query.weight.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_a_loss_on_weights_under_gradient_checkpointing(reentrant):
+    """What a callback computes does not count among what the pass saves, and has the same gradients."""
+    gradients = []
+    for checkpointed in (False, True):
+        model = SingleStream(layers=1)
+        block, hidden = model.blocks[0], normal(2, 4, 12).requires_grad_()
+        losses = []
+        with capture(model, on_site=lambda site, losses=losses: losses.append(site.weights().square().sum())):
+            out = checkpoint(block, hidden, use_reentrant=reentrant) if checkpointed else block(hidden)
+            # Reentrant checkpointing gives no graph inside of it.
+            loss = out.square().sum() + (0 if reentrant else losses[0])
+            loss.backward()
+        gradients.append([hidden.grad, block.inner.query.weight.grad])
+    for plain, again in zip(*gradients, strict=True):
+        torch.testing.assert_close(plain, again)
+
+
+def test_a_backward_pass_within_the_forward_pass():
+    """What it computes again has been recorded."""
+
+    class Learning(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attention = nn.MultiheadAttention(12, 2, batch_first=True)
+            self.linear = nn.Linear(12, 12)
+
+        def block(self, hidden):
+            return self.linear(self.attention(hidden, hidden, hidden)[0]).tanh()
+
+        def forward(self, hidden):
+            out = checkpoint(self.block, hidden, use_reentrant=False)
+            (gradient,) = torch.autograd.grad(out.square().sum(), hidden)
+            return gradient
+
+    model = Learning()
+    with capture(model) as tape:
+        model(normal(2, 4, 12).requires_grad_())
+    assert [(site.name, site.call) for site in tape.sites] == [("attention", 0)]
+
+
 def test_hooks_of_others_see_and_change_what_they_did_before():
     """A head that is knocked out by a hook on its queries is captured as knocked out."""
     model = SingleStream(layers=1)

@@ -90,10 +90,15 @@ class Watch(TorchFunctionMode):
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """What happens in the block is not the model's doing."""
+        """What happens in the block is not the model's doing.
+
+        Gradient checkpointing counts what a pass saves for its gradients, and would find less when it runs again; what
+        is computed here is saved on its own.
+        """
         on, self._on = self._on, False
         try:
-            yield
+            with torch.autograd.graph.saved_tensors_hooks(Tensor.detach, lambda x: x):
+                yield
         finally:
             self._on = on
 

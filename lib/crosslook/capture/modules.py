@@ -38,7 +38,7 @@ def find(model: nn.Module) -> dict[nn.Module, Reader]:
     """The modules that can be read by hooks, and how."""
     found: dict[nn.Module, Reader] = {}
     for module in model.modules():
-        if isinstance(module, nn.MultiheadAttention):
+        if isinstance(module, nn.MultiheadAttention) and type(module).forward is nn.MultiheadAttention.forward:
             found[module] = _multihead
         elif isinstance(module, nn.TransformerEncoderLayer):
             found[module] = _encoder_layer
