@@ -18,7 +18,7 @@ import torch
 
 from crosslook import attention, rollout, streaming
 
-CASES = [(16, 64), (1, 64), (16, 512), (1, 1024), (1, 4096), (1, 8192)]
+CASES = [(1, 64), (16, 64), (64, 64), (1, 512), (16, 512), (4, 1024), (1, 4096), (1, 8192)]
 HEADS, WIDTH, GROUPS = 12, 64, 8
 RESULTS = Path(__file__).with_name("results") / "attention.json"
 

@@ -136,17 +136,18 @@ def _loop(rules: Scores, columns: Tensor, block: int) -> tuple[Tensor, Tensor, T
                 scores.div_(rules.softcap).tanh_().mul_(rules.softcap)
             opened = rules.rule(scores.view(*here, *shape[1:]), b, h, i, j)
             highest = scores.amax(-1)
+            scores.sub_(highest[..., None])  # else the entropy of a sharp head is a small difference of large numbers
             torch.softmax(scores, -1, out=weights)
             top = weights.amax(-1)
-            total = highest - top.log()
+            logs = top.log()
             if asked:
                 # Heads of one example share its groups: one product for all of them.
                 rows_of = weights.view(here[0], -1, shape[2])
                 mass[b, h, i] = torch.bmm(rows_of, columns[b, j]).view(*here, shape[1], asked)
-            # Sum of p log(1/p), with log(1/p) = total - score.
-            spread = total - weights.mul_(scores).sum(-1)
+            # Sum of p log(1/p), where log(1/p) = -log(largest) - score.
+            spread = weights.mul_(scores).sum(-1).add_(logs).neg_()
             entropy[b, h, i] = spread.clamp_(min=0).view(*here, -1)
-            largest[b, h, i], lse[b, h, i] = top.view(*here, -1), total.view(*here, -1)
+            largest[b, h, i], lse[b, h, i] = top.view(*here, -1), (highest - logs).view(*here, -1)
             if opened is not None:
                 n_keys[b, h, i] = opened.expand(*opened.shape[:-1], shape[2]).sum(-1)
     return mass, entropy, largest, lse, n_keys
