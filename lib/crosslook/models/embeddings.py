@@ -1,0 +1,172 @@
+"""How each architecture turns words and regions into the first states of its two streams.
+
+Everywhere a word is its embedding, that of its position and that of its segment, added up and normalised. What differs
+is how a region's feature and box come together.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from crosslook.models.architectures import Config
+
+EPS = 1e-12
+"""What layer norms add to the variance, as in BERT."""
+
+Streams = tuple[Float[Tensor, "batch text dim"], Float[Tensor, "batch image dim"] | None]
+
+
+class Words(nn.Module):
+    """BERT's: `word + position + segment`, before its layer norm."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.word = nn.Embedding(config.vocab, config.width, padding_idx=0)
+        self.position = nn.Embedding(config.positions, config.width)
+        self.segment = nn.Embedding(config.types, config.width)
+
+    def forward(
+        self, ids: Int[Tensor, "batch text"], segments: Int[Tensor, "batch text"]
+    ) -> Float[Tensor, "batch text dim"]:
+        if ids.shape[1] > self.position.num_embeddings:
+            raise ValueError(f"ids: expected at most {self.position.num_embeddings} tokens, got {ids.shape[1]}")
+        return self.word(ids) + self.position(torch.arange(ids.shape[1], device=ids.device)) + self.segment(segments)
+
+
+class Text(nn.Module):
+    """No image at all: the text-only control."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.words = Words(config)
+        self.norm = nn.LayerNorm(config.width, eps=EPS)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, ids: Tensor, segments: Tensor, features: Tensor | None, boxes: Tensor | None) -> Streams:
+        return self.dropout(self.norm(self.words(ids, segments))), None
+
+
+class Uniter(Text):
+    """Feature and box each through a layer norm of its own, and segment 1; then a layer norm that is not the words'."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.feature = nn.Linear(config.features, config.width)
+        self.box = nn.Linear(config.locations, config.width)
+        self.feature_norm = nn.LayerNorm(config.width, eps=EPS)
+        self.box_norm = nn.LayerNorm(config.width, eps=EPS)
+        self.image_norm = nn.LayerNorm(config.width, eps=EPS)
+
+    def forward(self, ids: Tensor, segments: Tensor, features: Tensor, boxes: Tensor) -> Streams:
+        text, _ = super().forward(ids, segments, None, None)
+        image = self.feature_norm(self.feature(features)) + self.box_norm(self.box(boxes))
+        return text, self.dropout(self.image_norm(image + self.words.segment.weight[1]))
+
+
+class VisualBert(Text):
+    """The feature with a segment and a position of its own; boxes are not used; the words' layer norm for both."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.feature = nn.Linear(config.features, config.width)
+        self.image_segment = nn.Embedding(config.types, config.width)
+        self.image_position = nn.Embedding(config.positions, config.width)
+
+    def forward(self, ids: Tensor, segments: Tensor, features: Tensor, boxes: Tensor) -> Streams:
+        text, _ = super().forward(ids, segments, None, None)
+        image = self.feature(features) + self.image_position.weight[0] + self.image_segment.weight[1]
+        return text, self.dropout(self.norm(image))
+
+
+class VlBert(Text):
+    """The feature joined with sines of the box; words carry the last row's as well, and regions a word of their own.
+
+    A row of zeros (a region that is masked) gets a learnt feature. In the published code the row whose feature words
+    carry, and which counts as the end of the sequence, is the last, whether or not that is the whole image. It also
+    moves the words of *every* caption of a batch that stand behind the end of the shortest, so that an example depends
+    on its batch; `config.shortest_ends` does so too, to equal it.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.coordinates, self.shortest_ends = config.coordinates, config.shortest_ends
+        self.shrink = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(2 * config.features, config.width), nn.ReLU())
+        self.region_word = nn.Embedding(1, config.width)
+        self.masked_feature = nn.Embedding(1, config.features)
+        self.end = nn.Embedding(1, config.width)
+        self.text_visual_norm = nn.LayerNorm(config.width, eps=EPS)
+        self.region_visual_norm = nn.LayerNorm(config.width, eps=EPS)
+
+    def forward(self, ids: Tensor, segments: Tensor, features: Tensor, boxes: Tensor) -> Streams:
+        n_text, n_regions = ids.shape[1], features.shape[1]
+        masked = (features == 0).all(-1, keepdim=True)
+        features = torch.where(masked, self.masked_feature.weight[0], features)
+        seen = self.shrink(torch.cat([sines(boxes, self.coordinates), features], -1))
+        # Regions stand between the caption and its padding, all in one place but for the last, which is the end.
+        ends = (ids != 0).sum(1, keepdim=True)
+        after = torch.arange(n_text, device=ids.device) >= (ends.min() if self.shortest_ends else ends)
+        text_places = torch.arange(n_text, device=ids.device) + n_regions * after
+        last = torch.arange(n_regions, device=ids.device) == n_regions - 1
+        position = self.words.position
+        highest = max(int(text_places.max()), int(ends.max()) + 1)
+        if highest >= position.num_embeddings:
+            raise ValueError(
+                f"ids: expected words and regions to fit {position.num_embeddings} positions together, "
+                f"got {n_text} and {n_regions}"
+            )
+        text = self.words.word(ids) + self.words.segment(segments) + position(text_places)
+        text = text + self.text_visual_norm(seen[:, -1:])
+        image = torch.where(last[:, None], self.end.weight[0], self.region_word.weight[0])
+        image = image + self.region_visual_norm(seen) + position(ends + last.long()) + self.words.segment.weight[2]
+        return self.dropout(self.norm(text)), self.dropout(self.norm(image))
+
+
+class Vilbert(Text):
+    """Feature and box added up under one layer norm."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.feature = nn.Linear(config.features, config.width)
+        self.box = nn.Linear(config.locations, config.width)
+        self.image_norm = nn.LayerNorm(config.width, eps=EPS)
+
+    def forward(self, ids: Tensor, segments: Tensor, features: Tensor, boxes: Tensor) -> Streams:
+        text, _ = super().forward(ids, segments, None, None)
+        return text, self.dropout(self.image_norm(self.feature(features) + self.box(boxes)))
+
+
+class Lxmert(Text):
+    """The mean of feature and box, each under a layer norm of its own."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.feature = nn.Linear(config.features, config.width)
+        self.box = nn.Linear(config.locations, config.width)
+        self.feature_norm = nn.LayerNorm(config.width, eps=EPS)
+        self.box_norm = nn.LayerNorm(config.width, eps=EPS)
+
+    def forward(self, ids: Tensor, segments: Tensor, features: Tensor, boxes: Tensor) -> Streams:
+        text, _ = super().forward(ids, segments, None, None)
+        image = (self.feature_norm(self.feature(features)) + self.box_norm(self.box(boxes))) / 2
+        return text, self.dropout(image)
+
+
+def sines(boxes: Float[Tensor, "batch image locations"], n: int) -> Float[Tensor, "batch image code"]:
+    """VL-BERT's codes of boxes: n sines and n cosines of centre, width and height, `8 n` numbers.
+
+    `boxes` begin with their corners as shares of the image.
+    """
+    low, high = boxes[..., :2], boxes[..., 2:4]
+    position = 100 * torch.cat([(low + high) / 2, high - low], -1)
+    angles = position[..., None] / 1000 ** (torch.arange(n, device=boxes.device) / n)
+    return torch.cat([angles.sin(), angles.cos()], -1).flatten(-2)
+
+
+KINDS: dict[str, type[Text]] = {
+    "text": Text,
+    "uniter": Uniter,
+    "visualbert": VisualBert,
+    "vl-bert": VlBert,
+    "vilbert": Vilbert,
+    "lxmert": Lxmert,
+}
