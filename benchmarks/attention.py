@@ -18,7 +18,19 @@ import torch
 
 from crosslook import attention, rollout, streaming
 
-CASES = [(1, 64), (16, 64), (64, 64), (1, 512), (16, 512), (4, 1024), (1, 4096), (1, 8192)]
+CASES = [
+    (1, 64),
+    (16, 64),
+    (64, 64),
+    (1, 256),
+    (1, 512),
+    (16, 512),
+    (64, 512),
+    (4, 1024),
+    (1, 2048),
+    (1, 4096),
+    (1, 8192),
+]
 HEADS, WIDTH, GROUPS = 12, 64, 8
 RESULTS = Path(__file__).with_name("results") / "attention.json"
 
@@ -120,7 +132,7 @@ def main(chosen: list[str]) -> None:
         )
         if not chosen:
             write(found)
-    for layers, length in [] if chosen else [(12, 1024)]:
+    for layers, length in [] if chosen else [(12, 1024), (12, 2048)]:
         row = table(rolled, ["plain", "groups", "row", "dense"], layers, length)
         found["rollout"].append({"layers": layers, "length": length, "ways": row})
         print("rollout", layers, length, {k: round(v["seconds"], 3) for k, v in row.items()}, flush=True)
