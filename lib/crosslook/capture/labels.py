@@ -55,6 +55,8 @@ class Labels:
         """The kind of a call of an attention module."""
         family, path = self._families.get(name, (None, ""))
         own = getattr(module, "attention_kind", None)
+        if isinstance(own, tuple):
+            return own[call % len(own)]
         return own or ("joint" if family is None else kind_of(family, path, call))
 
     def of(self, kind: str, q: Tensor, k: Tensor, mask: Tensor | None) -> dict[str, Tensor | None]:

@@ -1,8 +1,8 @@
 """Which attention calls of a model are about text, image or both, and which of their positions are which.
 
 To add a family of `transformers` models, add a line to `FAMILIES`. Models of one's own say it themselves: an attention
-module may have an attribute `attention_kind`, and the model a method `attention_positions`, called with the arguments
-of `forward`, that returns `Positions`.
+module may have an attribute `attention_kind` (one kind, or a tuple of those of its calls in turn), and the model a
+method `attention_positions`, called with the arguments of `forward`, that returns `Positions`.
 
 Of the families here padding is read from the masks of the attention calls: keys that no query may attend to. Special
 positions ([CLS], [SEP], what marks where an image begins) belong to the sequence that they came with.

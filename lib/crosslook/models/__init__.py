@@ -1,8 +1,12 @@
-"""Models by a short name; every one takes a `crosslook.data.sample.Batch`.
+"""Models by a short name; every one takes a `crosslook.data.sample.Batch` and answers `crosslook.models.protocol`.
 
 | name | what it is |
 |---|---|
+| `emoji/uniter`, `emoji/lxmert`, ... | trained by this project on Emoji Entities; `list()` names those shipped |
+| `untrained/uniter`, ... | the same architectures with initial weights |
 | `planted/grounding`, `planted/all`, `planted/null` | heads built to do a known thing, see `crosslook.models.planted` |
+| `volta:PATH` | a checkpoint of the controlled study of Bugliarello et al. (2021), in the folder at PATH |
+| `hf:NAME` | a model of `transformers`: a folder, or a name on the hub |
 """
 
 from typing import TYPE_CHECKING, Any
@@ -10,27 +14,44 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import nn
 
-SPECS = ("planted/grounding", "planted/all", "planted/null")
+PLANTED = ("planted/grounding", "planted/all", "planted/null")
+FILES = ("volta:PATH", "hf:NAME")
 
 
 def load(spec: str, **options: Any) -> "nn.Module":
     """The model of that name, in evaluation mode.
 
     Args:
-        spec: one of `list()`.
-        options: for `planted/...`, those of `crosslook.models.planted.load` (`seed`).
+        spec: one of `list()`, or `emoji/NAME` of any recipe that was trained here. PATH may contain colons.
+        options: for `planted/...` and `untrained/...`, `seed`; for `volta:...`, `tokenize`.
 
     Raises:
         ValueError: no such model; the error lists those that there are.
+        FileNotFoundError: its weights are not there.
     """
-    if spec not in SPECS:
-        raise ValueError(f"spec: expected one of {', '.join(SPECS)}, got {spec!r}")
-    _family, name = spec.split("/")
-    from crosslook.models import planted
+    kind, _, name = spec.partition(":" if spec.startswith(("volta:", "hf:")) else "/")
+    if spec in PLANTED:
+        from crosslook.models import planted
 
-    return planted.load(name, **options)
+        return planted.load(name, **options)
+    if kind in ("emoji", "untrained") and name:
+        from crosslook.models import zoo
+
+        return zoo.load(name, **options) if kind == "emoji" else zoo.untrained(name, **options)
+    if kind == "volta" and name:
+        from crosslook.models import volta
+
+        return volta.load(name, **options)
+    if kind == "hf" and name:
+        from crosslook.models import hub
+
+        return hub.load(name, **options)
+    raise ValueError(f"spec: expected one of {', '.join(list())}, got {spec!r}")
 
 
 def list() -> tuple[str, ...]:
-    """The names that `load` knows."""
-    return SPECS
+    """The names that `load` knows. In `volta:PATH` and `hf:NAME`, put a folder or a name."""
+    from crosslook.models import recipes, zoo
+
+    trained = (f"emoji/{name}" for name in zoo.shipped())
+    return (*trained, *(f"untrained/{name}" for name in recipes.ARCHITECTURES), *PLANTED, *FILES)

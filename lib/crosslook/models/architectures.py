@@ -6,7 +6,7 @@ so that architectures differ in nothing but this list, their embeddings and what
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 TEXT, IMAGE, BOTH = ("text",), ("image",), ("text", "image")
 EMBEDDINGS = ("uniter", "visualbert", "vl-bert", "vilbert", "lxmert", "text")
@@ -144,14 +144,15 @@ def small(name: str, *, vocab: int, features: int, classes: int) -> Config:
         "uniter": single_stream(6),
         "visualbert": single_stream(6),
         "vl-bert": single_stream(6),
-        "vilbert": vilbert(text=2, cross=2),
+        "vilbert": vilbert(text=1, cross=2),
         "lxmert": lxmert(text=2, image=1, cross=2),
         "bert": TEXT_ONLY * 6,
     }
     if name not in sublayers:
         raise ValueError(f"name: expected one of {', '.join(sublayers)}, got {name!r}")
-    config = Config("text" if name == "bert" else name, sublayers[name], vocab, features, classes)
-    return replace(config, coordinates=features // 8, types=3) if name == "vl-bert" else config
+    embeddings = "text" if name == "bert" else name
+    only = {"coordinates": features // 8, "types": 3} if name == "vl-bert" else {}
+    return Config(embeddings, sublayers[name], vocab, features, classes, **only)
 
 
 def layers(sublayers: Iterable[Sublayer]) -> int:

@@ -42,7 +42,7 @@ class VisionLanguage(nn.Module):
     def forward(self, batch: Batch) -> Encoded:
         """Encode a batch, which needs tokens and, but for a model of text alone, features.
 
-        The row for the whole image is the mean of the features that are given, so what is ablated there is ablated here.
+        The row for the whole image is the mean of the features that are given: what is ablated there, is ablated here.
         An image without regions counts as not seen.
 
         Raises:

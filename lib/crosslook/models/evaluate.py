@@ -1,0 +1,125 @@
+"""What the zoo's models have learnt: masked words, masked regions and matching on val, beside their untrained twins.
+
+    python -m crosslook.models.evaluate              # all that are shipped; writes data/zoo/scores.json
+    python -m crosslook.models.evaluate uniter       # only these, added to the file
+
+A whole phrase of each caption is hidden and its words predicted, with the image and without; regions are hidden, with
+all that overlap them, and named; and of two captions the model says which belongs to the image.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from crosslook.data.sample import Batch
+from crosslook.models import masking, zoo
+from crosslook.models.corpus import Corpus
+from crosslook.models.pretraining import BITS
+from crosslook.models.protocol import head
+from crosslook.models.recipes import ARCHITECTURES
+from crosslook.models.tokens import MASK, special
+from crosslook.significance import bootstrap_ratio
+
+FILE = zoo.FOLDER / "scores.json"
+Sums = Float[np.ndarray, "score image"]
+
+
+@torch.no_grad()
+def scores(model: nn.Module, corpus: Corpus, seed: int = 0) -> dict[str, dict[str, float | list[float] | int]]:
+    """Every score that a model can have: its `value`, the `interval` around it (95%, bootstrap over images), `n`.
+
+    - `phrase_bits`, `phrase_accuracy`: of the words of a hidden phrase of the image's first caption; `blind_...`: the
+      same without the image.
+    - `region_accuracy`: how often the first choice for a hidden region is the detector's; `deaf_...`: with only [CLS]
+      of the caption.
+    - `matching`: how often the image's own caption scores higher than another image's.
+
+    What is hidden follows from the seed and is the same for every model.
+    """
+    device = next(model.parameters()).device
+    sums: dict[str, list[Tensor]] = {}
+    images = torch.arange(len(corpus.captions_of))
+    first = torch.tensor([captions[0] for captions in corpus.captions_of])
+    for number, some in enumerate(images.split(100)):
+        generator = torch.Generator().manual_seed(1000 * seed + number)
+        batch = corpus.batch(some, first[some]).to(device)
+        # The caption of the image in the middle of the data set from here: never its own.
+        other = corpus.batch(some, first[(some + len(images) // 2) % len(images)]).to(device)
+        for name, (total, count) in _of_batch(model, batch, other, generator).items():
+            sums.setdefault(name, []).append(torch.stack([total, count]).cpu())
+    found = {}
+    for name, parts in sums.items():
+        total, count = torch.cat(parts, 1).double().numpy()
+        low, high = bootstrap_ratio(total, count)
+        value = float(total.sum() / count.sum())
+        found[name] = {"value": value, "interval": [float(low), float(high)], "n": int(count.sum())}
+    return found
+
+
+def _of_batch(
+    model: nn.Module, batch: Batch, other: Batch, generator: torch.Generator
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """For each score its sum and its number of cases in every image."""
+    hidden = _phrase(batch, generator)
+    asked, covered = masking.regions(batch, generator)
+    found: dict[str, tuple[Tensor, Tensor]] = {}
+    n = hidden.sum(1)
+    sighted = replace(batch, ids=torch.where(hidden, MASK, batch.ids))
+    unseen = replace(sighted, region_mask=torch.zeros_like(batch.region_mask))
+    for prefix, seen in (("", sighted), ("blind_", unseen)):
+        logits = head(model, "word_logits")(model(seen))
+        losses = F.cross_entropy(logits.transpose(1, 2), batch.ids, reduction="none") * BITS
+        found[f"{prefix}phrase_bits"] = (losses * hidden).sum(1), n
+        found[f"{prefix}phrase_accuracy"] = ((logits.argmax(-1) == batch.ids) & hidden).sum(1), n
+    if model.image_input == "none":
+        return {name.removeprefix("blind_"): pair for name, pair in found.items() if name.startswith("blind_")}
+    features = batch.features.masked_fill(covered[..., None], 0)
+    at_start = torch.arange(batch.ids.shape[1], device=batch.ids.device) == 0
+    with_text = replace(batch, features=features)
+    for prefix, seen in (("", with_text), ("deaf_", replace(with_text, text_mask=batch.text_mask & at_start))):
+        named = head(model, "region_logits")(model(seen)).argmax(-1) == batch.class_probs.argmax(-1)
+        found[f"{prefix}region_accuracy"] = (named & asked).sum(1), asked.sum(1)
+    own, strange = (_match(model, pair) for pair in (batch, other))
+    found["matching"] = (own > strange).float(), torch.ones_like(own)
+    return found
+
+
+def _match(model: nn.Module, batch: Batch) -> Tensor:
+    logits = head(model, "match_logits")(model(batch))
+    return logits[:, 1] - logits[:, 0]
+
+
+def _phrase(batch: Batch, generator: torch.Generator) -> Tensor:
+    """The words of one phrase of each caption, or all of its words where it has no phrase."""
+    words = masking.one_phrase(batch, generator)
+    return torch.where(words.any(1, keepdim=True), words, batch.text_mask & ~special(batch.ids))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    from crosslook.models.train import corpus
+
+    parser = argparse.ArgumentParser(prog="python -m crosslook.models.evaluate", description=__doc__.split("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="models (default: all that are shipped)")
+    chosen = parser.parse_args(arguments).names
+    encoders = [name for name in ARCHITECTURES if name != "ort"]
+    names = chosen or [name for name in zoo.shipped() if not name.startswith("ort")]
+    found = json.loads(FILE.read_text(encoding="utf-8")) if chosen and FILE.exists() else {}
+    loaders: list[tuple[str, Callable[[], nn.Module]]] = [
+        (f"emoji/{name}", lambda n=name: zoo.load(n)) for name in names
+    ]
+    loaders += [(f"untrained/{name}", lambda n=name: zoo.untrained(n)) for name in encoders if name in names]
+    for spec, loader in loaders:
+        found[spec] = scores(loader(), corpus("val"))
+        print(spec, {name: round(score["value"], 3) for name, score in found[spec].items()}, flush=True)
+    FILE.write_text(json.dumps(dict(sorted(found.items())), indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

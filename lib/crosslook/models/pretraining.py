@@ -1,0 +1,155 @@
+"""The three tasks of pre-training: masked words, masked regions, and whether text and image belong together."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from crosslook.data.sample import Batch
+from crosslook.models import masking
+from crosslook.models.corpus import Corpus
+from crosslook.models.protocol import Encoded, head
+
+BITS = 1 / torch.log(torch.tensor(2.0)).item()
+STRANGERS = 0.25
+"""How many pairs of a batch get another image's caption."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a model learns from.
+
+    `regions`: `"kl"` (the detector's distribution over classes), `"xe"` (its first choice) or `"none"`. `threshold`,
+    `measure`: which other regions are hidden with one that is asked for (`masking.regions`). `modality`: `"both"`, or
+    `"text"` or `"image"` alone, without matching.
+    """
+
+    regions: str = "kl"
+    threshold: float | None = 0.4
+    measure: str = "iou"
+    modality: str = "both"
+
+    def __post_init__(self) -> None:
+        known = {"regions": ("kl", "xe", "none"), "measure": ("iou", "iot"), "modality": ("both", "text", "image")}
+        for name, values in known.items():
+            if getattr(self, name) not in values:
+                raise ValueError(f"{name}: expected one of {', '.join(values)}, got {getattr(self, name)!r}")
+
+
+class Pretraining:
+    """The task for `training.fit`: one caption of each image in each epoch, drawn anew.
+
+    Everything that is random follows from the seed, the epoch and the place of the batch.
+    """
+
+    def __init__(
+        self, train: Corpus, val: Corpus, objective: Objective, *, batch_size: int = 64, seed: int = 0
+    ) -> None:
+        self.train, self.val, self.objective = train, val, objective
+        self.batch_size, self.seed = batch_size, seed
+        self.n_batches = len(train.captions_of) // batch_size
+
+    def batch(self, epoch: int, index: int) -> Batch:
+        """Images and their own captions."""
+        order = torch.randperm(len(self.train.captions_of), generator=_generator(self.seed, epoch))
+        images = order[index * self.batch_size : (index + 1) * self.batch_size]
+        draw = torch.rand(len(images), generator=_generator(self.seed, epoch, index))
+        own = [self.train.captions_of[i] for i in images.tolist()]
+        captions = [numbers[int(share * len(numbers))] for numbers, share in zip(own, draw.tolist(), strict=True)]
+        return self.train.batch(images, torch.tensor(captions))
+
+    def losses(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Loss by task, in nats."""
+        return losses(model, batch, self.objective, generator)
+
+    @torch.no_grad()
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """The same losses on the first caption of the val images, in bits where they are about words or regions."""
+        sums: dict[str, float] = {}
+        device = next(model.parameters()).device
+        images = torch.arange(len(self.val.captions_of))
+        chunks = images.split(self.batch_size)
+        for number, some in enumerate(chunks):
+            first = torch.tensor([self.val.captions_of[i][0] for i in some.tolist()])
+            batch = self.val.batch(some, first).to(device)
+            found = losses(model, batch, self.objective, _generator(0, 0, number))
+            for name, loss in found.items():
+                sums[name] = sums.get(name, 0.0) + loss.item() * BITS * len(some) / len(images)
+        return sums
+
+
+def losses(model: nn.Module, batch: Batch, objective: Objective, generator: torch.Generator) -> dict[str, Tensor]:
+    """Losses of a batch of images and their own captions, in nats: `words`, `regions`, `matching`, where they apply.
+
+    Some pairs get a stranger's caption, and are asked only whether they match: such a pair teaches nothing about words.
+    """
+    single = objective.modality != "both" or model.image_input == "none"
+    strangers = torch.zeros(len(batch), dtype=torch.bool) if single else _strangers(len(batch), generator)
+    strangers = strangers.to(batch.region_mask.device)
+    batch = _swapped(batch, strangers)
+    inputs, hidden_words, asked = hide(batch, objective, generator, len(model.tokenize))
+    hidden_words, asked = hidden_words & ~strangers[:, None], asked & ~strangers[:, None]
+    encoded: Encoded = model(inputs)
+    found = {}
+    if objective.modality != "image":
+        logits = head(model, "word_logits")(encoded)
+        found["words"] = F.cross_entropy(logits[hidden_words], batch.ids[hidden_words])
+    if objective.modality != "text" and model.image_input != "none" and objective.regions != "none":
+        logits = head(model, "region_logits")(encoded)[asked]
+        found["regions"] = region_loss(logits, batch.class_probs[asked], objective.regions)
+    if not single:
+        # Both answers count alike, though strangers are fewer.
+        weight = torch.tensor([1 - STRANGERS, STRANGERS], device=asked.device)
+        found["matching"] = F.cross_entropy(head(model, "match_logits")(encoded), (~strangers).long(), weight=weight)
+    return found
+
+
+def hide(batch: Batch, objective: Objective, generator: torch.Generator, vocab: int) -> tuple[Batch, Tensor, Tensor]:
+    """The batch as the model sees it, which words `(batch, text)` and which regions `(batch, region)` are asked for.
+
+    Of a modality that is left out nothing is seen: no region, or of a caption only [CLS].
+    """
+    ids, hidden_words = masking.words(batch, generator, vocab)
+    asked, hidden = masking.regions(batch, generator, objective.threshold, objective.measure)
+    if objective.modality == "text":
+        return replace(batch, ids=ids, region_mask=torch.zeros_like(asked)), hidden_words, torch.zeros_like(asked)
+    features = batch.features.masked_fill(hidden[..., None], 0) if batch.features is not None else None
+    if objective.modality == "image":
+        first = torch.arange(ids.shape[1], device=ids.device) == 0
+        seen = replace(batch, text_mask=batch.text_mask & first, features=features)
+        return seen, torch.zeros_like(hidden_words), asked
+    return replace(batch, ids=ids, features=features), hidden_words, asked
+
+
+def region_loss(logits: Tensor, target: Tensor, kind: str) -> Tensor:
+    """Mean loss over regions `(region, class)`, in nats: KL divergence from the detector, or its first choice."""
+    if kind == "xe":
+        return F.cross_entropy(logits, target.argmax(-1))
+    return F.kl_div(F.log_softmax(logits, -1), target, reduction="sum") / max(len(logits), 1)
+
+
+def _strangers(n: int, generator: torch.Generator) -> Tensor:
+    chosen = torch.zeros(n, dtype=torch.bool)
+    count = round(STRANGERS * n)
+    # A single pair has no stranger.
+    chosen[torch.randperm(n, generator=generator)[: count if count > 1 else 0]] = True
+    return chosen
+
+
+def _swapped(batch: Batch, strangers: Tensor) -> Batch:
+    """The chosen captions moved on by one place among the chosen."""
+    if not strangers.any():
+        return batch
+    order = torch.arange(len(batch), device=strangers.device)
+    order[strangers] = order[strangers].roll(1)
+    names = ("ids", "text_mask", "phrase_tokens", "phrase_mask")
+    return replace(batch, **{name: getattr(batch, name)[order] for name in names})
+
+
+def _generator(*numbers: int) -> torch.Generator:
+    """Random numbers that follow from some whole numbers."""
+    import numpy as np
+
+    state = np.random.SeedSequence(numbers).generate_state(1, dtype=np.uint64)[0]
+    return torch.Generator().manual_seed(int(state) >> 1)

@@ -1,0 +1,71 @@
+"""The models that this project trained: their weights lie in `data/zoo`, or in the cache when they are not shipped."""
+
+from functools import cache
+from pathlib import Path
+
+from torch import nn
+
+from crosslook.models import checkpoint, tokens
+from crosslook.models.recipes import RECIPES, Recipe
+from crosslook.paths import DATA, cache_dir
+
+FOLDER = DATA / "zoo"
+
+
+def load(name: str) -> nn.Module:
+    """A trained model.
+
+    Raises:
+        ValueError: no such recipe.
+        FileNotFoundError: it is not shipped and has not been trained here; the error gives the command.
+    """
+    recipe = _recipe(name)
+    path = weights(name)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path}: the weights of {name!r} are not shipped; train it with `python -m crosslook.models.train {name}`"
+        )
+    return checkpoint.load(untrained(recipe.architecture), path)
+
+
+def untrained(architecture: str, seed: int = 0) -> nn.Module:
+    """A model of that architecture with initial weights: the twin of a trained one, which has learnt nothing."""
+    recipe = _recipe(architecture)
+    words = tokens.emoji()
+    if recipe.architecture == "ort":
+        from crosslook.models import ort
+
+        return ort.build(ort.Config(vocab=len(words), features=FEATURES), words, seed)
+    from crosslook.models.architectures import small
+    from crosslook.models.vision_language import build
+
+    return build(small(recipe.architecture, vocab=len(words), features=FEATURES, classes=classes()), words, seed)
+
+
+FEATURES = 128
+"""Width of a region's feature in Emoji Entities (`crosslook.data.detector.DIM`)."""
+
+
+@cache
+def classes() -> int:
+    """How many classes the detector knows, background among them."""
+    from crosslook.data import detector
+
+    return len(detector.heads().classes)
+
+
+def weights(name: str) -> Path:
+    """Where a model's weights lie: shipped, or else in the cache, where training puts those that are not."""
+    shipped = FOLDER / f"{name}.safetensors"
+    return shipped if shipped.exists() else cache_dir("zoo") / f"{name}.safetensors"
+
+
+def shipped() -> tuple[str, ...]:
+    """The names of the models whose weights are in the repository, in the order of the recipes."""
+    return tuple(name for name in RECIPES if (FOLDER / f"{name}.safetensors").exists())
+
+
+def _recipe(name: str) -> Recipe:
+    if name not in RECIPES:
+        raise ValueError(f"name: expected one of {', '.join(RECIPES)}, got {name!r}")
+    return RECIPES[name]
