@@ -9,7 +9,8 @@ from crosslook.models.architectures import Attend, Config, Feed
 from crosslook.models.embeddings import EPS
 
 Stream = Float[Tensor, "batch position dim"]
-Present = Bool[Tensor, "batch position"]
+Texts, Images = Float[Tensor, "batch text dim"], Float[Tensor, "batch image dim"]
+TextMask, ImageMask = Bool[Tensor, "batch text"], Bool[Tensor, "batch image"]
 
 
 class Heads(nn.Module):
@@ -49,7 +50,9 @@ class AttentionBlock(nn.Module):
         self.norm = nn.LayerNorm(config.width, eps=EPS)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, hidden: Stream, present: Present, other: Stream | None = None) -> Stream:
+    def forward(
+        self, hidden: Stream, present: Bool[Tensor, "batch key"], other: Float[Tensor, "batch key dim"] | None = None
+    ) -> Stream:
         """`present` says which positions may be looked at."""
         gathered = self.heads(hidden, attention_mask=present[:, None, None], encoder_hidden_states=other)
         return self.norm(hidden + self.dropout(gathered))
@@ -88,8 +91,8 @@ class Sublayer(nn.Module):
             self.image = AttentionBlock(config, image) if gates.image else None
 
     def forward(
-        self, text: Stream, image: Stream | None, text_mask: Present, image_mask: Present | None
-    ) -> tuple[Stream, Stream | None]:
+        self, text: Texts, image: Images | None, text_mask: TextMask, image_mask: ImageMask | None
+    ) -> tuple[Texts, Images | None]:
         """Both streams after this sublayer; one that passes by is given back as it came."""
         of_text, of_image = self.text, self.text if self.gates.shared else self.image
         if isinstance(self.gates, Feed):
@@ -123,8 +126,8 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(Sublayer(config, gates) for gates in config.sublayers)
 
     def forward(
-        self, text: Stream, image: Stream | None, text_mask: Present, image_mask: Present | None
-    ) -> tuple[list[Stream], list[Stream | None]]:
+        self, text: Texts, image: Images | None, text_mask: TextMask, image_mask: ImageMask | None
+    ) -> tuple[list[Texts], list[Images | None]]:
         """States of both streams: what came in, and after every sublayer."""
         texts, images = [text], [image]
         for layer in self.layers:

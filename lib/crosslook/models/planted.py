@@ -39,6 +39,7 @@ from torch import Tensor, nn
 from crosslook.data.sample import Batch
 from crosslook.models import codes
 from crosslook.models.codes import BLOCKS, CAPACITY, WIDTH
+from crosslook.models.protocol import Places
 
 if TYPE_CHECKING:
     from crosslook.capture import Positions
@@ -188,6 +189,15 @@ class Planted(nn.Module):
         is_word[:, codes.words(batch)] = here[:, codes.words(batch)]
         is_region[:, codes.regions(batch)] = here[:, codes.regions(batch)]
         return Positions(text=None, image=None, joint_text=is_word, joint_image=is_region)
+
+    def places(self, batch: Batch) -> Places:
+        """Where words and regions stand, as `crosslook.models.protocol` has it."""
+        n, device = len(batch), batch.region_mask.device
+        words, regions = (
+            torch.arange(at.start, at.stop, device=device) for at in (codes.words(batch), codes.regions(batch))
+        )
+        own = torch.eye(len(regions), dtype=torch.bool, device=device).expand(n, -1, -1)
+        return Places(words.expand(n, -1), own, words.expand(n, -1), regions.expand(n, -1))
 
 
 def tokenize(caption: str) -> tuple[list[int], list[tuple[int, int]]]:

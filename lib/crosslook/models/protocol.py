@@ -80,10 +80,13 @@ def on_image(
     """Sets of regions as sets of positions in a sequence of an attention call: like `on_text`.
 
     Raises:
-        ValueError: for a call about text alone, or a joint one of a model that has none.
+        ValueError: for a call about text alone, a joint one of a model that has none, or one about images of a model
+            with joint sequences, whose image positions those are (a vision tower has others of its own).
     """
     if "image" not in kind and kind != "joint":
         raise ValueError(f"kind: expected a call with an image in it, got {kind!r}")
+    if kind != "joint" and places.joint_image is not None:
+        raise ValueError(f"kind: expected a joint call of this model, got {kind!r}")
     shown = torch.einsum("bgr,bri->bgi", regions.float(), places.regions.float()) > 0
     if kind != "joint":
         return torch.nn.functional.pad(shown, (0, length - shown.shape[-1]))

@@ -1,0 +1,150 @@
+"""Readings of sets against loops over every weight, on models of one and of two streams."""
+
+import numpy as np
+import pytest
+import torch
+
+from crosslook import data, models, sets
+from crosslook.capture import capture
+from crosslook.data.sample import collate
+from crosslook.models import planted
+from crosslook.models.protocol import on_image, on_text
+from crosslook.sets import Sets, read
+
+
+@pytest.fixture(scope="module")
+def batches():
+    samples = data.load("emoji:val")[:6]
+    words = models.load("untrained/uniter").tokenize
+    return [
+        (torch.tensor([0, 0, 1]), collate(samples[:3], words)),
+        (torch.tensor([1, 2, 2]), collate(samples[3:], words)),
+    ]
+
+
+def grounding(batch) -> dict[str, Sets]:
+    return {"own": Sets("text_to_image", batch.phrase_tokens, batch.links)}
+
+
+def naive(model, batches, chosen, n_images, asks, answers):
+    """Sums over pairs, rows and keys, one weight at a time."""
+    total = {}
+    for images, batch in batches:
+        with capture(model) as tape:
+            model(batch)
+        places = model.places(batch)
+        one = chosen(batch)
+        for site in tape.sites:
+            wanted = "joint" if places.joint_text is not None else f"{asks}_to_{answers}"
+            if site.kind != wanted:
+                continue
+            weights = site.weights()
+            into = {"text": on_text, "image": on_image}
+            queries = into[asks](places, site.kind, one.queries, weights.shape[2])
+            keys = into[answers](places, site.kind, one.keys, weights.shape[3])
+            universe = getattr(site, f"key_{answers}")
+            for b, image in enumerate(images.tolist()):
+                for p in range(queries.shape[1]):
+                    if not (one.queries[b, p].any() and one.keys[b, p].any()):
+                        continue
+                    for h in range(weights.shape[1]):
+                        row = weights[b, h][queries[b, p]]
+                        some = total.setdefault((site.layer, h), np.zeros((3, n_images)))
+                        some[0, image] += row[:, keys[b, p]].sum().item()
+                        some[1, image] += row[:, universe[b]].sum().item()
+                        some[2, image] += (row[:, keys[b, p]].sum(1) / row[:, universe[b]].sum(1)).mean().item()
+    return total
+
+
+@pytest.mark.parametrize("name", ["uniter", "lxmert", "vilbert"])
+def test_sums_are_those_of_a_loop_over_weights(name, batches):
+    model = models.load(f"untrained/{name}", seed=3)
+    found = read(model, batches, grounding, 3, cells=True)["own"]
+    expected = naive(model, batches, lambda b: grounding(b)["own"], 3, "text", "image")
+    layers, heads = found.proportion.shape
+    assert set(expected) == {(layer, head) for layer in range(layers) for head in range(heads)}
+    for (layer, head), (on_keys, on_all, by_pair) in expected.items():
+        np.testing.assert_allclose(found.on_keys[:, layer, head], on_keys, atol=1e-5)
+        np.testing.assert_allclose(found.on_all[:, layer, head], on_all, atol=1e-5)
+        np.testing.assert_allclose(found.by_pair[:, layer, head], by_pair, atol=1e-5)
+
+
+def test_cells_hold_the_true_pairs_on_their_diagonal(batches):
+    model = models.load("untrained/lxmert", seed=3)
+    found = read(model, batches, grounding, 3, cells=True)["own"]
+    alive = [batch.phrase_tokens.any(-1) & batch.links.any(-1) for _, batch in batches]
+    assert [len(cell) for cell in found.cells] == [int(row.sum()) for rows in alive for row in rows if row.any()]
+    assert found.pairs.sum() == sum(int(rows.sum()) for rows in alive)
+    # One phrase of one word and one region: its cell is the weight itself.
+    for place, (row, one) in enumerate((r, b) for (_, b) in batches for r in range(3) for b in [b]):
+        mask = one.phrase_tokens[row].any(-1) & one.links[row].any(-1)
+        n_words, n_regions = one.phrase_tokens[row][mask].sum(-1), one.links[row][mask].sum(-1)
+        sizes = (n_words * n_regions)[:, None, None].numpy()
+        total = (found.cells[place].diagonal().transpose(2, 0, 1) * sizes).sum(0)
+        image = [0, 0, 1, 1, 2, 2][place]
+        assert (total <= found.on_keys[image] + 1e-6).all()
+
+
+def test_shuffling_is_the_tested_permutation(batches):
+    from crosslook.significance import permutation_links
+
+    found = read(models.load("untrained/uniter", seed=3), batches, grounding, 3, cells=True)["own"]
+    one, other = found.shuffled(200, seed=1), permutation_links(found.cells, n_resamples=200, seed=1)
+    np.testing.assert_array_equal(one.p, other.p)
+
+
+def test_text_to_text_and_image_to_image(batches):
+    def chosen(batch):
+        every = batch.region_mask[:, None]
+        return {
+            "words": Sets("text_to_text", batch.text_mask[:, None], batch.text_mask[:, None]),
+            "regions": Sets("image_to_image", every, every),
+            "first": Sets("image_to_text", every, (torch.arange(batch.ids.shape[1]) == 0).expand(3, 1, -1)),
+        }
+
+    found = read(models.load("untrained/lxmert"), batches, chosen, 3)
+    np.testing.assert_allclose(found["words"].proportion, 1, atol=1e-5)
+    # The row for the whole image is no region, but it is looked at.
+    assert (found["regions"].proportion < 1).all()
+    assert (found["first"].proportion < 0.5).all()
+    assert not found["words"].cells
+
+
+def test_planted_mass_is_found():
+    samples = data.load("emoji:val", regions="gold")[:4]
+    model = models.load("planted/grounding")
+    batch = collate(samples, planted.tokenize)
+
+    def one_phrase_of_each_caption(batch) -> dict[str, Sets]:
+        first = (batch.links.any(-1) & batch.phrase_tokens.any(-1)).long().argmax(1)
+        here = torch.arange(len(first)), first
+        said, shown = (each[here][:, None] for each in (batch.phrase_tokens, batch.links))
+        # Words of nested phrases look at the regions of all of them: only those of this one alone.
+        alone = (batch.phrase_tokens & batch.links.any(-1, keepdim=True)).sum(1, keepdim=True) == 1
+        return {"own": Sets("text_to_image", said & alone, shown)}
+
+    found = read(model, [(torch.arange(4), batch)], one_phrase_of_each_caption, 4)["own"]
+    with capture(model) as tape:
+        model(batch)
+    rows = one_phrase_of_each_caption(batch)["own"].queries.sum((1, 2)).numpy()
+    assert rows.sum() > 4
+    assert len(tape.sites) == 12
+    for plant in model.plants:
+        share = found.on_keys[:, plant.layer, plant.head] / rows
+        np.testing.assert_allclose(share, plant.mass, atol=1e-4)
+
+
+def test_a_model_without_such_attention_is_named(batches):
+    with pytest.raises(ValueError, match="expected attention for 'own'"):
+        read(models.load("untrained/bert"), batches, grounding, 3)
+
+
+def test_bad_sets(plain):
+    Sets = plain("sets").Sets
+    some = torch.ones(1, 2, 3, dtype=torch.bool)
+    with pytest.raises(ValueError, match="kind: expected one of"):
+        Sets("text", some, some)
+    with pytest.raises(ValueError, match="keys: expected the pairs"):
+        Sets("text_to_text", some, some[:, :1])
+    with pytest.raises(ValueError, match="cells: expected a reading with cells"):
+        sets.Reading(np.ones((1, 1, 1)), np.ones((1, 1, 1)), np.ones((1, 1, 1)), np.ones(1, dtype=int)).shuffled()
