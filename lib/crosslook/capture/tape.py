@@ -68,7 +68,10 @@ def capture(
 
 
 class Tape:
-    """The sites of the last forward pass, `sites`; how many there were, also when they were handed on, `n_sites`."""
+    """The sites of the last forward pass, `sites`; how many there were, also when they were handed on, `n_sites`.
+
+    A pass without attention, as that of a head on the states of the pass before, leaves them as they are.
+    """
 
     def __init__(
         self, model: nn.Module, on_site: Callable[[Site], Any] | None, positions: Callable[..., Positions] | None
@@ -82,6 +85,8 @@ class Tape:
         self._labels = Labels(model)
         self._readers = modules.find(model)
         self._outer: nn.Module | None = None
+        self.sites: list[Site] = []
+        self.n_sites = 0
         self._clear()
         if not self._readers and not self.asks_interface:
             raise Unsupported(modules.looked_at(model))
@@ -92,8 +97,7 @@ class Tape:
         return self._outer is not None and torch._C._current_graph_task_id() == -1
 
     def _clear(self) -> None:
-        self.sites: list[Site] = []  # a new list: those of a pass before may be kept
-        self.n_sites = 0
+        self._fresh = True
         self._places: list[str] = []
         self._calls: Counter[str] = Counter()
         self._layers: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
@@ -150,6 +154,10 @@ class Tape:
         name = self.names[module]
         call = self._calls[name]
         self._calls[name] += 1
+        if self._fresh:
+            self.sites = []  # a new list: those of a pass before may be kept
+            self.n_sites = 0
+            self._fresh = False
         self.n_sites += 1
         with self.watch.paused():
             kind = self._labels.kind(name, module, call)
