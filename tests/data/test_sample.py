@@ -157,6 +157,13 @@ def test_the_image_is_made_when_it_is_asked_for():
     asked = []
     sample = Sample("1", 0, "", (), Regions(np.zeros((0, 4), np.float32)), (), 1, 1, picture=lambda: asked.append(1))
     assert not asked
+    batch = collate([sample, _sample()])
+    assert not asked
     assert sample.image is None
     assert asked == [1]
     assert _sample().image is None
+    first, second = batch.pictures
+    first()
+    assert asked == [1, 1]
+    assert second is None
+    assert batch.to("meta").pictures == batch.pictures

@@ -89,7 +89,7 @@ class Batch:
 
     `sizes` are (width, height) in pixels. `features`, `class_probs` are None where the samples have none; `ids`,
     `text_mask` and `phrase_tokens` where `collate` got no tokenizer. `phrase_tokens[b, p, t]`: token t of caption b
-    lies in its phrase p.
+    lies in its phrase p. `pictures` are the samples' own: they open or draw an image when they are called.
     """
 
     image_ids: tuple[str, ...]
@@ -104,6 +104,7 @@ class Batch:
     ids: Int[Tensor, "batch text"] | None = None
     text_mask: Bool[Tensor, "batch text"] | None = None
     phrase_tokens: Bool[Tensor, "batch phrase text"] | None = None
+    pictures: tuple[Callable[[], Image.Image | None] | None, ...] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.captions)
@@ -139,6 +140,7 @@ def collate(samples: Sequence[Sample], tokenize: Tokenize | None = None) -> Batc
         phrase_mask=phrase_mask,
         features=_per_region(samples, "features"),
         class_probs=_per_region(samples, "class_probs"),
+        pictures=tuple(sample.picture for sample in samples),
     )
     if tokenize is None:
         return batch

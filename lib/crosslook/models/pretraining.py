@@ -44,7 +44,7 @@ class Pretraining:
     """
 
     def __init__(
-        self, train: Corpus, val: Corpus, objective: Objective, *, batch_size: int = 64, seed: int = 0
+        self, train: Corpus, val: Corpus, objective: Objective, *, batch_size: int = 32, seed: int = 0
     ) -> None:
         self.train, self.val, self.objective = train, val, objective
         self.batch_size, self.seed = batch_size, seed
