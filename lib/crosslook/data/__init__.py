@@ -21,8 +21,8 @@ def load(spec: str, **options: Any) -> "Sequence[Sample]":
 
     Args:
         spec: one of `list()`. PATH may contain colons.
-        options: those of `crosslook.data.emoji.dataset.load` (`regions`), `crosslook.data.photos.load` (`regions`) or
-            `crosslook.data.flickr30k.read` (`regions`, `images`, `features`, `on_error`).
+        options: those of `crosslook.data.emoji.dataset.load` (`regions`, `text`), `crosslook.data.photos.load`
+            (`regions`) or `crosslook.data.flickr30k.read` (`regions`, `images`, `features`, `on_error`).
 
     Raises:
         ValueError: no such data set; the error lists those that there are.

@@ -1,5 +1,7 @@
 """One encoder for five architectures: streams of text and image, updated sublayer by sublayer (`architectures.py`)."""
 
+from typing import Protocol, runtime_checkable
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -13,10 +15,19 @@ Texts, Images = Float[Tensor, "batch text dim"], Float[Tensor, "batch image dim"
 TextMask, ImageMask = Bool[Tensor, "batch text"], Bool[Tensor, "batch image"]
 
 
+@runtime_checkable
+class Sizes(Protocol):
+    """What attention needs to know of a model's configuration."""
+
+    width: int
+    heads: int
+    dropout: float
+
+
 class Heads(nn.Module):
     """Multi-head attention with the names that BERT gives its parts; `attention_kind` labels its calls in turn."""
 
-    def __init__(self, config: Config, *kinds: str) -> None:
+    def __init__(self, config: Sizes, *kinds: str) -> None:
         super().__init__()
         self.attention_kind = kinds
         self.num_attention_heads = config.heads
@@ -27,10 +38,14 @@ class Heads(nn.Module):
     def forward(
         self,
         hidden: Stream,
-        attention_mask: Bool[Tensor, "batch 1 1 key"],
+        attention_mask: Bool[Tensor, "#batch #head #query key"] | Float[Tensor, "#batch #head #query key"],
         encoder_hidden_states: Float[Tensor, "batch key dim"] | None = None,
     ) -> Stream:
-        """What each position gathers, from its own sequence or another. A query without any key gathers 0."""
+        """What each position gathers, from its own sequence or another.
+
+        `attention_mask` is true where a query may look, or a number that is added to its score. A query that may look
+        nowhere gathers 0.
+        """
         other = hidden if encoder_hidden_states is None else encoder_hidden_states
         q, k, v = (
             linear(x).unflatten(-1, (self.num_attention_heads, -1)).transpose(1, 2)

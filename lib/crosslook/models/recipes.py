@@ -31,6 +31,9 @@ _TEXT, _IMAGE = Objective(modality="text"), Objective(modality="image")
 
 RECIPES: dict[str, Recipe] = {
     **{name: Recipe(name, _TEXT if name == "bert" else DEFAULT) for name in ARCHITECTURES},
+    # The captioner without geometry attention, and with the boxes that the published program gives it.
+    "ort-flat": Recipe("ort-flat"),
+    "ort-relative": Recipe("ort-relative"),
     # More seeds.
     **{f"{name}-seed{seed}": Recipe(name, seed=seed) for name in ("uniter", "lxmert") for seed in (1, 2)},
     # What it learnt first.

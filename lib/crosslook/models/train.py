@@ -56,22 +56,22 @@ def train(name: str, *, ship: bool = False, device: str | None = None) -> None:
 
 def task(recipe: Recipe) -> training.Task:
     """What a recipe's model learns."""
-    if recipe.architecture == "ort":
+    if recipe.architecture in zoo.CAPTIONERS:
         from crosslook.models.captioner_task import Captioning
 
-        return Captioning(seed=recipe.seed)
+        return Captioning(corpus("train", text="paragraph"), corpus("val", text="paragraph"), seed=recipe.seed)
     return Pretraining(
         corpus("train", recipe.degrade), corpus("val", recipe.degrade), recipe.objective, seed=recipe.seed
     )
 
 
 @cache
-def corpus(split: str, degrade: float = 0.0) -> Corpus:
-    """The captions of a split as tensors; made once for all models that are trained in turn."""
+def corpus(split: str, degrade: float = 0.0, text: str = "captions") -> Corpus:
+    """The captions (or paragraphs) of a split as tensors; made once for all models that are trained in turn."""
     from crosslook import data
     from crosslook.data.emoji.regions import detector_regions
 
-    samples = data.load(f"emoji:{split}", regions=detector_regions(split, degrade))
+    samples = data.load(f"emoji:{split}", regions=detector_regions(split, degrade), text=text)
     return Corpus(samples, tokens.emoji(), f"reading {split}")
 
 

@@ -10,6 +10,8 @@ from crosslook.models.recipes import RECIPES, Recipe
 from crosslook.paths import DATA, cache_dir
 
 FOLDER = DATA / "zoo"
+CAPTIONERS = {"ort": {}, "ort-flat": {"geometry": False}, "ort-relative": {"boxes": "relative"}}
+"""The captioners by name, and in what they differ from `ort.Config`."""
 
 
 def load(name: str) -> nn.Module:
@@ -32,10 +34,11 @@ def untrained(architecture: str, seed: int = 0) -> nn.Module:
     """A model of that architecture with initial weights: the twin of a trained one, which has learnt nothing."""
     recipe = _recipe(architecture)
     words = tokens.emoji()
-    if recipe.architecture == "ort":
+    if recipe.architecture in CAPTIONERS:
         from crosslook.models import ort
 
-        return ort.build(ort.Config(vocab=len(words), features=FEATURES), words, seed)
+        config = ort.Config(vocab=len(words), features=FEATURES, **CAPTIONERS[recipe.architecture])
+        return ort.build(config, words, seed)
     from crosslook.models.architectures import small
     from crosslook.models.vision_language import build
 

@@ -5,6 +5,7 @@ k + 1; the setting is a chain without a box; a group of things ("two people") is
 """
 
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING
 from crosslook.data import bottom_up, flickr30k
 from crosslook.data.emoji import records
 from crosslook.data.emoji.scene import from_record
-from crosslook.data.emoji.trees import parse, phrases, referents, text
+from crosslook.data.emoji.trees import parse, phrases, referents
+from crosslook.data.emoji.trees import text as words
 from crosslook.data.emoji.world import FOLDER, HEIGHT, WIDTH, categories
 from crosslook.data.flickr30k import Detector
 from crosslook.data.flickr30k_format import Annotation, Mention, Object, Sentence
@@ -23,31 +25,39 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-def load(split: str, *, regions: str | Detector = "detector", folder: Path = FOLDER) -> flickr30k.Flickr30k:
+TEXTS = ("captions", "paragraph")
+
+
+def load(
+    split: str, *, regions: str | Detector = "detector", text: str = "captions", folder: Path = FOLDER
+) -> flickr30k.Flickr30k:
     """The captions of a split; images are drawn when they are asked for.
 
     Args:
         split: `"train"`, `"val"` or `"test"`.
+        text: `"captions"`: five of each image, a sentence each. `"paragraph"`: one of several sentences.
         regions: `"detector"`: 36 proposals an image, as the trained detector sees them. `"gold"`: the boxes of all
             things. Or regions by image id, as a function or mapping, e.g. `regions.detector_regions(split, degrade=2)`.
         folder: where `scenes/` lies.
 
     Raises:
-        ValueError: another split or kind of regions, or a record that is not one (named).
+        ValueError: another split, text or kind of regions, or a record that is not one (named).
     """
+    if text not in TEXTS:
+        raise ValueError(f"text: expected one of {', '.join(TEXTS)}, got {text!r}")
     found = records.read(split, folder)
     if regions == "detector":
         # Here, because the features take a moment to load and "gold" needs none.
         from crosslook.data.emoji.regions import detector_regions
 
         regions = detector_regions(split)
-    return from_records(found, split, regions)
+    return from_records(found, split, regions, text)
 
 
-def from_records(found: list[dict], split: str, regions: str | Detector) -> flickr30k.Flickr30k:
+def from_records(found: list[dict], split: str, regions: str | Detector, text: str = "captions") -> flickr30k.Flickr30k:
     """The captions of records (`records.read`), through Flickr30k Entities' files and back, all of it in memory."""
     texts = {f"{split}.txt": "".join(f"{record['id']}\n" for record in found)}
-    for image_id, annotation, sentences in map(described, found):
+    for image_id, annotation, sentences in (described(record, text) for record in found):
         texts[f"Annotations/{image_id}.xml"] = annotation_xml(annotation)
         texts[f"Sentences/{image_id}.txt"] = sentences_text(sentences)
     drawn = partial(_drawn, {record["id"]: record for record in found})
@@ -60,8 +70,10 @@ def _drawn(by_id: dict[str, dict], image_id: str) -> "Image.Image":
     return draw(from_record(by_id[image_id]))
 
 
-def described(record: dict) -> tuple[str, Annotation, tuple[Sentence, ...]]:
+def described(record: dict, text: str = "captions") -> tuple[str, Annotation, tuple[Sentence, ...]]:
     """A record as (image id, annotation, captions) of Flickr30k Entities, which is what its writer takes.
+
+    A paragraph is one caption: its sentences with blanks between them.
 
     Raises ValueError naming the record and what is wrong in it.
     """
@@ -85,13 +97,16 @@ def described(record: dict) -> tuple[str, Annotation, tuple[Sentence, ...]]:
         return chain, tuple(sorted({kind for thing in things for kind in kinds[thing]}))
 
     sentences = []
-    for number, line in enumerate(record["captions"], 1):
+    for number, line in enumerate(record[text], 1):
         try:
             tree = parse(line)
             mentions = tuple(Mention(start, end, *refers(mark)) for start, end, mark in phrases(tree))
         except ValueError as error:
-            raise ValueError(f"scene {scene.id!r}: caption {number}: {error}") from error
-        sentences.append(Sentence(text(tree), mentions))
+            what = "caption" if text == "captions" else "sentence"
+            raise ValueError(f"scene {scene.id!r}: {what} {number}: {error}") from error
+        sentences.append(Sentence(words(tree), mentions))
+    if text == "paragraph":
+        sentences = [_joined(sentences)]
     boxed = [
         Object((str(k + 1), *(chain for things, chain in groups.items() if k in things)), (x1 + 1, y1 + 1, x2, y2))
         for k, thing in enumerate(scene.things)
@@ -99,6 +114,15 @@ def described(record: dict) -> tuple[str, Annotation, tuple[Sentence, ...]]:
     ]
     objects = (*boxed, Object((setting,), scene=True))
     return scene.id, Annotation(f"{scene.id}.png", WIDTH, HEIGHT, objects), tuple(sentences)
+
+
+def _joined(sentences: list[Sentence]) -> Sentence:
+    """Sentences as one, with blanks between them."""
+    mentions, start = [], 0
+    for sentence in sentences:
+        mentions += [replace(each, start=each.start + start, end=each.end + start) for each in sentence.mentions]
+        start += len(sentence.text) + 1
+    return Sentence(" ".join(sentence.text for sentence in sentences), tuple(mentions))
 
 
 def export(split: str, folder: str | os.PathLike, *, images: bool = False, features: bool = False) -> None:
@@ -143,5 +167,5 @@ def _export_features(folder: Path, split: str, found: list[dict]) -> None:
             for record in track(found, desc="features", total=len(found))
         ),
     )
-    for name, words in (("objects", heads().classes), ("attributes", heads().attributes)):
-        (folder / f"{name}_vocab.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
+    for name, known in (("objects", heads().classes), ("attributes", heads().attributes)):
+        (folder / f"{name}_vocab.txt").write_text("".join(f"{word}\n" for word in known), encoding="utf-8")

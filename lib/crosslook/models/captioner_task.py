@@ -1,0 +1,49 @@
+"""What the captioner learns: the next word of a paragraph, given the words before it and the image."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from crosslook.data.sample import Batch
+from crosslook.models.corpus import Corpus
+from crosslook.models.pretraining import BITS
+from crosslook.models.protocol import head
+
+
+class Captioning:
+    """The task for `training.fit`: one paragraph of each image in each epoch; the order follows from the seed."""
+
+    def __init__(self, train: Corpus, val: Corpus, *, batch_size: int = 32, seed: int = 0) -> None:
+        self.train, self.val = train, val
+        self.batch_size, self.seed = batch_size, seed
+        self.n_batches = len(train.image_of) // batch_size
+
+    def batch(self, epoch: int, index: int) -> Batch:
+        """Images and their paragraphs."""
+        order = torch.randperm(
+            len(self.train.image_of), generator=torch.Generator().manual_seed(1000 * self.seed + epoch)
+        )
+        texts = order[index * self.batch_size : (index + 1) * self.batch_size]
+        return self.train.batch(self.train.image_of[texts], texts)
+
+    def losses(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
+        """Cross-entropy of the words to come, in nats."""
+        return {"words": next_word_losses(model, batch)[batch.text_mask[:, 1:]].mean()}
+
+    @torch.no_grad()
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Bits per word on val."""
+        total, count = 0.0, 0
+        device = next(model.parameters()).device
+        for texts in torch.arange(len(self.val.image_of)).split(100):
+            batch = self.val.batch(self.val.image_of[texts], texts).to(device)
+            there = batch.text_mask[:, 1:]
+            total += next_word_losses(model, batch)[there].sum().item() * BITS
+            count += int(there.sum())
+        return {"words": total / count}
+
+
+def next_word_losses(model: nn.Module, batch: Batch) -> Tensor:
+    """Loss of each token but the first, `(batch, text - 1)`, in nats; padding has some, too."""
+    logits = head(model, "word_logits")(model(batch))[:, :-1]
+    return F.cross_entropy(logits.transpose(1, 2), batch.ids[:, 1:], reduction="none")
