@@ -148,3 +148,14 @@ def test_bad_sets(plain):
         Sets("text_to_text", some, some[:, :1])
     with pytest.raises(ValueError, match="cells: expected a reading with cells"):
         sets.Reading(np.ones((1, 1, 1)), np.ones((1, 1, 1)), np.ones((1, 1, 1)), np.ones(1, dtype=int)).shuffled()
+
+
+def test_shuffled_pairs_keep_their_sides_and_lose_each_other():
+    queries = torch.tensor([[[1, 0], [0, 1], [0, 0], [1, 1]], [[1, 0], [0, 0], [0, 0], [0, 0]]]).bool()
+    keys = torch.eye(4).bool().expand(2, -1, -1)
+    found = sets.shuffled(Sets("text_to_image", queries, keys))
+    # Pairs 1, 2 and 4 of the first example take each other's keys; the second has one pair.
+    assert found.keys[0].long().argmax(-1).tolist() == [3, 0, 0, 1]
+    assert not found.keys[0, 2].any()
+    assert not found.keys[1].any()
+    assert torch.equal(found.queries, queries)

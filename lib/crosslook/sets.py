@@ -45,6 +45,19 @@ class Sets:
             raise ValueError(f"keys: expected the pairs of queries, {pairs}, got {tuple(self.keys.shape[:2])}")
 
 
+def shuffled(sets: Sets) -> Sets:
+    """The same pairs with each other's keys: those of the next pair of the example that has both sides.
+
+    A control for what belongs together. Pairs that are alone in their example count nowhere.
+    """
+    alive = sets.queries.any(-1) & sets.keys.any(-1)
+    keys = torch.zeros_like(sets.keys)
+    for row, own, here in zip(keys, sets.keys, alive, strict=True):
+        if here.sum() > 1:
+            row[here] = own[here].roll(1, 0)
+    return Sets(sets.kind, sets.queries, keys)
+
+
 @dataclass(eq=False)
 class Reading:
     """What the heads of a model give from queries to keys; arrays `(image, layer, head)`, sums over an image's pairs.
@@ -65,6 +78,11 @@ class Reading:
         """Ilinykh and Dobnik (2022, Eq. 3): pooled over everything; NaN where no pair counts."""
         with np.errstate(invalid="ignore"):
             return self.on_keys.sum(0) / self.on_all.sum(0)
+
+    @property
+    def sums(self) -> tuple[Float[np.ndarray, "image layer head"], Float[np.ndarray, "image layer head"]]:
+        """What `crosslook.maps` takes."""
+        return self.on_keys, self.on_all
 
     def interval(self, n_resamples: int = 2_000, seed: int = 0) -> Float[np.ndarray, "2 layer head"]:
         """Ends of its 95% interval, by resampling images."""
