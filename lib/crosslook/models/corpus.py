@@ -1,7 +1,7 @@
 """A data set as tensors, ready for many passes: regions once for each image, captions apart."""
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ class Corpus:
     """
 
     def __init__(self, samples: Sequence[Sample], tokenize: Tokenize, desc: str = "reading") -> None:
+        if not samples:
+            raise ValueError("samples: expected at least one, got none")
         numbers: dict[str, list[int]] = {}
         firsts, texts = [], []
         bare = Regions(np.zeros((0, 4), dtype=np.float32))
@@ -71,6 +73,6 @@ def _joined(batches: list[Batch]) -> Batch:
         return torch.cat([torch.cat([x, x.new_zeros(1, longest - x.shape[1], *x.shape[2:])], 1) for x in parts])
 
     found = {name: padded(name) for name in REGION_FIELDS}
-    rest = {entry.name: getattr(batches[0], entry.name) for entry in fields(Batch) if entry.name not in found}
-    ids = tuple(batch.image_ids[0] for batch in batches)
-    return Batch(**(rest | found | {"image_ids": ids}))
+    ids, captions = (tuple(getattr(batch, name)[0] for batch in batches) for name in ("image_ids", "captions"))
+    none = torch.zeros(len(batches), 0, longest, dtype=torch.bool)
+    return Batch(image_ids=ids, captions=captions, links=none, phrase_mask=none.any(-1), **found)

@@ -79,12 +79,12 @@ class VisualBert(Text):
 
 
 class VlBert(Text):
-    """The feature joined with sines of the box; words carry the last row's as well, and regions a word of their own.
+    """The feature joined with sines of the box; words carry the whole image's as well, and regions a word of their own.
 
-    A row of zeros (a region that is masked) gets a learnt feature. In the published code the row whose feature words
-    carry, and which counts as the end of the sequence, is the last, whether or not that is the whole image. It also
-    moves the words of *every* caption of a batch that stand behind the end of the shortest, so that an example depends
-    on its batch; `config.shortest_ends` does so too, to equal it.
+    A row of zeros (a region that is masked) gets a learnt feature. The row whose feature words carry, and which counts
+    as the end of the sequence, is that of the whole image, the first. In the published code it is the last, whatever
+    that is, and the words of *every* caption of a batch that stand behind the end of the shortest move on, so that an
+    example depends on its batch; `config.shortest_ends` does so too, to equal it.
     """
 
     def __init__(self, config: Config) -> None:
@@ -102,11 +102,12 @@ class VlBert(Text):
         masked = (features == 0).all(-1, keepdim=True)
         features = torch.where(masked, self.masked_feature.weight[0], features)
         seen = self.shrink(torch.cat([sines(boxes, self.coordinates), features], -1))
-        # Regions stand between the caption and its padding, all in one place but for the last, which is the end.
+        # Regions stand between the caption and its padding, all in one place but for one, which is the end.
         ends = (ids != 0).sum(1, keepdim=True)
         after = torch.arange(n_text, device=ids.device) >= (ends.min() if self.shortest_ends else ends)
         text_places = torch.arange(n_text, device=ids.device) + n_regions * after
-        last = torch.arange(n_regions, device=ids.device) == n_regions - 1
+        whole = n_regions - 1 if self.shortest_ends else 0
+        last = torch.arange(n_regions, device=ids.device) == whole
         position = self.words.position
         highest = max(int(text_places.max()), int(ends.max()) + 1)
         if highest >= position.num_embeddings:
@@ -115,7 +116,7 @@ class VlBert(Text):
                 f"got {n_text} and {n_regions}"
             )
         text = self.words.word(ids) + self.words.segment(segments) + position(text_places)
-        text = text + self.text_visual_norm(seen[:, -1:])
+        text = text + self.text_visual_norm(seen[:, whole, None])
         image = torch.where(last[:, None], self.end.weight[0], self.region_word.weight[0])
         image = image + self.region_visual_norm(seen) + position(ends + last.long()) + self.words.segment.weight[2]
         return self.dropout(self.norm(text)), self.dropout(self.norm(image))

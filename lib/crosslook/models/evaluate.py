@@ -24,7 +24,7 @@ from crosslook.models.corpus import Corpus
 from crosslook.models.pretraining import BITS
 from crosslook.models.protocol import head
 from crosslook.models.recipes import ARCHITECTURES
-from crosslook.models.tokens import MASK, special
+from crosslook.models.tokens import MASK, PAD, special
 from crosslook.significance import bootstrap_ratio
 
 FILE = zoo.FOLDER / "scores.json"
@@ -83,7 +83,9 @@ def _of_batch(
     features = batch.features.masked_fill(covered[..., None], 0)
     at_start = torch.arange(batch.ids.shape[1], device=batch.ids.device) == 0
     with_text = replace(batch, features=features)
-    for prefix, seen in (("", with_text), ("deaf_", replace(with_text, text_mask=batch.text_mask & at_start))):
+    # Without the ids too: VL-BERT reads from them how long the caption is.
+    alone = replace(with_text, ids=batch.ids.where(at_start, PAD), text_mask=batch.text_mask & at_start)
+    for prefix, seen in (("", with_text), ("deaf_", alone)):
         named = head(model, "region_logits")(model(seen)).argmax(-1) == batch.class_probs.argmax(-1)
         found[f"{prefix}region_accuracy"] = (named & asked).sum(1), asked.sum(1)
     own, strange = (_match(model, pair) for pair in (batch, other))

@@ -1,4 +1,4 @@
-"""How two boxes lie to each other, as numbers for attention (Herdade et al. 2019, Eqs. 5 and 6).
+"""How two boxes lie to each other, as numbers for attention (Herdade et al. 2019, section 3.2).
 
 The paper measures boxes in pixels. The pipeline that was published with it divides them by the size of the image
 first, and then still counts the last pixel in (+ 1), so that all widths and heights lie between 1 and 2: how far apart
@@ -19,9 +19,10 @@ CLOSEST = 1e-3
 def displacements(
     boxes: Float[Tensor, "batch region 4"], sizes: Float[Tensor, "batch 2"], units: str = "pixel"
 ) -> Float[Tensor, "batch region region 4"]:
-    """The displacement of box n from box m, at `[m, n]` (Eq. 5): its centre's and its size's.
+    """The displacement of box n from box m, at `[m, n]`: its centre's and its size's.
 
-    log(|x_m - x_n| / w_m), log(|y_m - y_n| / h_m), log(w_m / w_n), log(h_m / h_n), where x, y are centres.
+    log(|x_m - x_n| / w_m), log(|y_m - y_n| / h_m), log(w_m / w_n), log(h_m / h_n), where x, y are centres;
+    signs as in the published program.
 
     Args:
         boxes: `xyxy`, pixels, the last pixel included.

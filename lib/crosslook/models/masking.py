@@ -59,6 +59,8 @@ def regions(
         measure: of overlap, `"iou"` or `"iot"` (`crosslook.boxes.co_mask`).
     """
     present = batch.region_mask
+    if not present.shape[1]:
+        return present, present
     chance = torch.rand(present.shape, generator=generator).to(present.device).masked_fill(~present, 2)
     asked = ((chance < SHARE) | (chance == chance.amin(1, keepdim=True))) & present
     if threshold is None:

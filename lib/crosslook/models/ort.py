@@ -65,7 +65,7 @@ class Feed(nn.Sequential):
 
 
 class EncoderLayer(nn.Module):
-    """Attention among regions, by what they are and how their boxes lie (Eqs. 6 to 8)."""
+    """Attention among regions, by what they are and how their boxes lie (section 3.2)."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class EncoderLayer(nn.Module):
     ) -> Bias:
         """What is added to the scores: the log of each head's geometry weight, and -inf for absent regions.
 
-        A softmax of score + log weight is the softmax of scores, each exponential weighted, as in Eq. 8.
+        A softmax of score + log weight is the softmax of scores, each exponential weighted.
         """
         absent = torch.zeros(present.shape, device=present.device).masked_fill(~present, -torch.inf)[:, None, None]
         if self.geometry is None:

@@ -10,6 +10,7 @@ from crosslook.data.sample import Batch
 from crosslook.models import masking
 from crosslook.models.corpus import Corpus
 from crosslook.models.protocol import Encoded, head
+from crosslook.models.tokens import PAD
 
 BITS = 1 / torch.log(torch.tensor(2.0)).item()
 STRANGERS = 0.25
@@ -117,7 +118,8 @@ def hide(batch: Batch, objective: Objective, generator: torch.Generator, vocab: 
     features = batch.features.masked_fill(hidden[..., None], 0) if batch.features is not None else None
     if objective.modality == "image":
         first = torch.arange(ids.shape[1], device=ids.device) == 0
-        seen = replace(batch, text_mask=batch.text_mask & first, features=features)
+        # Not even how long the caption is: VL-BERT reads that from the ids.
+        seen = replace(batch, ids=ids.where(first, PAD), text_mask=batch.text_mask & first, features=features)
         return seen, torch.zeros_like(hidden_words), asked
     return replace(batch, ids=ids, features=features), hidden_words, asked
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from crosslook.data.sample import Batch
+from crosslook.models import checkpoint
 from crosslook.progress import track
 
 
@@ -99,6 +100,7 @@ def fit(
         entry = {"epoch": epoch + 1, "train": sums, "val": task.validate(model)}
         log.append(entry | {"seconds": round(time.perf_counter() - start, 1)})
         _keep(folder, settings, model, optimizer, log)
+    model.eval()
     return log
 
 
@@ -120,7 +122,7 @@ def resume(
         raise ValueError(f"{path}: expected the state of a training run ({error}); remove it to begin anew") from error
     if found != dict(settings):
         raise ValueError(f"{path}: expected a run with {dict(settings)}, got one with {found}; remove it to begin anew")
-    model.load_state_dict(state["model"])
+    checkpoint.fill(model, state["model"], f"{path}")
     optimizer.load_state_dict(state["optimizer"])
     return json.loads(state["log"])
 
