@@ -1,5 +1,6 @@
 """Silencing heads: against doing the attention by hand without them."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -84,3 +85,29 @@ def test_errors(batch):
             pass
     with pytest.raises(ValueError, match="kind: expected one that the model has, got 'text_to_image'"):
         module_names(model, batch, "text_to_image")
+
+
+def test_losses_by_phrase_against_a_loop():
+    from crosslook.causal import losses_by_phrase
+
+    model = models.load("untrained/ort", seed=2)
+    samples = data.load("emoji:val", text="paragraph")[:3]
+    batch = collate(samples, model.tokenize)
+    names = module_names(model, batch, "text_to_image")
+    assert len(names) == 6
+    plain, muted = (losses_by_phrase(model, [batch], silent, names) for silent in ([], [(0, 1), (5, 7), (0, 3)]))
+    assert not np.allclose(plain[:, 0], muted[:, 0])
+    np.testing.assert_array_equal(plain[:, [1, 3]], muted[:, [1, 3]])
+    with torch.no_grad():
+        log_p = model.word_logits(model(batch)).log_softmax(-1) / np.log(2)
+    for row, sample in enumerate(samples):
+        last = set()
+        for place, links in enumerate(sample.links):
+            inside = torch.nonzero(batch.phrase_tokens[row, place]).flatten().tolist()
+            if links and inside:
+                last.add(inside[-1])
+        words = range(1, int(batch.text_mask[row].sum()))
+        loss = {t: -log_p[row, t - 1, batch.ids[row, t]].item() for t in words}
+        expected = [sum(loss[t] for t in last), len(last)]
+        expected += [sum(loss[t] for t in words if t not in last), len(words) - len(last)]
+        np.testing.assert_allclose(plain[row], expected, rtol=1e-4)

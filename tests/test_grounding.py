@@ -108,3 +108,42 @@ def test_a_part_without_a_phrase_has_no_object(batch, samples, parses):
     bare = {sample.caption: replace(sample, phrases=(), links=()) for sample in samples}
     found = grounding.relations_in_image(batch, relations, bare, words, written=True)
     assert not any(one.keys.any() for one in found.values())
+
+
+def test_by_type(batch, samples):
+    from dataclasses import replace
+
+    typed = [
+        replace(
+            samples[0], phrases=tuple(replace(p, types=(t,)) for p, t in zip(samples[0].phrases, "aba", strict=True))
+        ),
+        samples[1],
+    ]
+    by_caption = {sample.caption: sample for sample in typed}
+    found = grounding.by_type(batch, by_caption, ["a", "b", "other"], written=False)
+    assert [[said(row) for row in one.queries[0]] for one in found.values()] == [
+        [[1, 2, 3], [], [3]],
+        [[], [7, 8, 9], []],
+        [[], [], []],
+    ]
+    assert said(found["other"].queries[1, 0]) == [1, 2]
+
+
+def test_tags_are_dealt_out_anew(parses):
+    parse_ = parses[CAPTION]
+    found = grounding.dealt(parse_, 1)
+    assert sorted(t.upos for t in found.tokens) == sorted(t.upos for t in parse_.tokens)
+    assert [t.upos for t in found.tokens] != [t.upos for t in parse_.tokens]
+    assert [(t.text, t.start) for t in found.tokens] == [(t.text, t.start) for t in parse_.tokens]
+    assert grounding.dealt(parse_, 1) == found
+    assert grounding.dealt(parse_, 2) != found
+
+
+def test_retold(samples):
+    (parsed,) = parse(["two cat near a red chair in the background"], pretokenized=True)
+    found = grounding.retold(samples[0], parsed, ["red chair", "cat", "tree"])
+    named = dict(zip((phrase.text for phrase in found.phrases), found.links, strict=True))
+    assert "the background" not in named
+    assert named["a red chair"] == {0}
+    assert all(found.caption[p.start : p.end] == p.text for p in found.phrases)
+    assert found.regions is samples[0].regions

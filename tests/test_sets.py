@@ -159,3 +159,16 @@ def test_shuffled_pairs_keep_their_sides_and_lose_each_other():
     assert not found.keys[0, 2].any()
     assert not found.keys[1].any()
     assert torch.equal(found.queries, queries)
+
+
+@pytest.mark.parametrize("name", ["uniter", "lxmert"])
+def test_weights_add_up_to_what_is_read(name, batches):
+    model = models.load(f"untrained/{name}", seed=3)
+    _, batch = batches[0]
+    one = grounding(batch)["own"]
+    found = sets.weights(model, batch, one)
+    assert found.shape[:2] == one.queries.shape[:2]
+    assert found.shape[-1] == batch.region_mask.shape[1]
+    on_keys = (found * one.keys[:, :, None, None]).sum(-1) * one.queries.sum(-1)[..., None, None]
+    expected = read(model, [(torch.arange(3), batch)], grounding, 3)["own"].on_keys
+    np.testing.assert_allclose(on_keys.sum(1).numpy(), expected, atol=1e-5)

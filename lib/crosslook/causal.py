@@ -1,10 +1,16 @@
 """What becomes of a model when some of its heads say nothing."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from math import log
 
+import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
+
+from crosslook.data.sample import Batch
+from crosslook.models.captioner_task import next_word_losses
 
 
 @contextmanager
@@ -41,7 +47,7 @@ def silence(model: nn.Module, heads: Mapping[str, Sequence[int]]) -> Iterator[No
         yield
 
 
-def module_names(model: nn.Module, batch: object, kind: str) -> list[str]:
+def module_names(model: nn.Module, batch: Batch, kind: str) -> list[str]:
     """Paths of the modules that do a kind of attention (`Site.kind`), by layer: what `silence` wants for (layer, head).
 
     Raises:
@@ -58,3 +64,36 @@ def module_names(model: nn.Module, batch: object, kind: str) -> list[str]:
     if not found:
         raise ValueError(f"kind: expected one that the model has, got {kind!r}")
     return [found[layer] for layer in sorted(found)]
+
+
+@torch.no_grad()
+def losses_by_phrase(
+    model: nn.Module, batches: Iterable[Batch], silent: Sequence[tuple[int, int]], names: Sequence[str]
+) -> Float[np.ndarray, "example 4"]:
+    """How well a captioner predicts what phrases name, with some heads silent.
+
+    Args:
+        model: gives the next word.
+        batches: with links.
+        silent: (layer, head) of the heads, from 0.
+        names: of the attention modules by layer (`module_names`).
+
+    Returns:
+        For each example the loss in bits, summed, of the last words of linked phrases, and how many they are; then the
+        same of all other words.
+    """
+    where: dict[str, list[int]] = {}
+    for layer, head in silent:
+        where.setdefault(names[layer], []).append(head)
+    rows = []
+    with silence(model, where):
+        for batch in batches:
+            losses = next_word_losses(model, batch) / log(2)
+            inside = batch.phrase_tokens & batch.links.any(-1, keepdim=True)
+            last = (inside & (inside.long().flip(-1).cumsum(-1).flip(-1) == 1)).any(1)[:, 1:]
+            rest = batch.text_mask[:, 1:] & ~last
+            numbers = [
+                (losses * chosen).sum(1) if summed else chosen.sum(1) for chosen in (last, rest) for summed in (1, 0)
+            ]
+            rows.append(torch.stack(numbers, 1).double().numpy(force=True))
+    return np.concatenate(rows)

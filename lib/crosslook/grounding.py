@@ -5,13 +5,17 @@ of word i - 1, so that is the row whose attention counts. `written=False` takes 
 is in a model that reads the whole caption.
 """
 
+import random
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
+import numpy as np
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from crosslook.data.sample import Batch, Sample, Tokenize
+from crosslook import linking
+from crosslook.data.sample import Batch, Phrase, Sample, Tokenize
 from crosslook.models.tokens import special
 from crosslook.relations import Relation
 from crosslook.sets import Sets
@@ -96,6 +100,40 @@ def relations_in_image(
         name: Sets("text_to_image", _rows(asks, written), answers)
         for name, (asks, answers) in zip(IMAGE_MAPS, pairs, strict=True)
     }
+
+
+def by_type(batch: Batch, samples: Mapping[str, Sample], kinds: Sequence[str], *, written: bool) -> dict[str, Sets]:
+    """`phrases` for each type of entity; `samples`: caption -> sample."""
+    every = phrases(batch, written=written)
+    found = {}
+    for kind in kinds:
+        member = torch.zeros_like(batch.phrase_mask)
+        for row, caption in zip(member, batch.captions, strict=True):
+            said = samples[caption].phrases
+            row[: len(said)] = torch.tensor([kind in phrase.types for phrase in said], dtype=torch.bool)
+        found[kind] = Sets(every.kind, every.queries & member[..., None], every.keys)
+    return found
+
+
+def dealt(parse: Parse, seed: int) -> Parse:
+    """The parse with its parts of speech dealt out anew among its words: a control for what the words are."""
+    tags = random.Random(f"{seed} {parse.text}").sample([token.upos for token in parse.tokens], len(parse.tokens))
+    return replace(parse, tokens=tuple(replace(t, upos=tag) for t, tag in zip(parse.tokens, tags, strict=True)))
+
+
+def retold(sample: Sample, parse: Parse, labels: Sequence[str]) -> Sample:
+    """The sample with another text: its noun phrases, those that name no object left out, and links by their words.
+
+    Args:
+        sample: whose regions and picture stay.
+        parse: of the other text.
+        labels: what the regions are called.
+    """
+    spans = [(found.start, found.end) for found in parse.noun_phrases() if not linking.ignored(found.text)]
+    none = np.zeros((0, 4), dtype=np.float32)
+    said = tuple(Phrase(start, end, parse.text[start:end], ("other",), "0", none) for start, end in spans)
+    links = tuple(linking.link([phrase.text for phrase in said], labels))
+    return replace(sample, caption=parse.text, phrases=said, links=links)
 
 
 def _linked(sample: Sample, end: int) -> frozenset[int]:

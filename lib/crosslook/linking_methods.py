@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 
 from crosslook import linking
+from crosslook.data.sample import Sample
 
 Similarity = Float[np.ndarray, "phrase region"]
 Method = Callable[[Sequence[str], Sequence[str]], Similarity]
@@ -147,6 +148,30 @@ def linked(similarities: Float[np.ndarray, "phrase region"], phrases: Sequence[s
         best = np.isclose(row, row.max(), rtol=0, atol=1e-6) if len(row) else row
         links.append(frozenset() if linking.ignored(phrase) else frozenset(np.flatnonzero(best).tolist()))
     return links
+
+
+def compare(
+    samples: Sequence[Sample], labels: Sequence[Sequence[str]], ways: Mapping[str, Method]
+) -> dict[str, Float[np.ndarray, "image 3"]]:
+    """Every way to link on the same phrases: for each image sums of hits and of average precisions, and phrases judged.
+
+    Args:
+        samples: with gold links, one text an image.
+        labels: what the regions of each are called.
+        ways: `methods()`.
+    """
+    found = {}
+    for name, method in ways.items():
+        rows = []
+        for sample, names in zip(samples, labels, strict=True):
+            said = [phrase.text for phrase in sample.phrases]
+            similar = method(said, names)
+            right = linking.hits(linked(similar, said), sample.links)
+            ranks = average_precision(similar, sample.links)
+            judged = ~np.isnan(right)
+            rows.append([right[judged].sum(), ranks[judged].sum(), judged.sum()])
+        found[name] = np.array(rows).reshape(-1, 3)
+    return found
 
 
 @cache

@@ -145,6 +145,32 @@ def read(
     return {name: table.reading() for name, table in tables.items()}
 
 
+@torch.no_grad()
+def weights(model: nn.Module, batch: Batch, one: Sets) -> Float[Tensor, "batch pair layer head key"]:
+    """How much each head gives from a pair's queries, on average, to every key of that modality, one by one.
+
+    `key` counts the tokens, or regions, of the batch. For single examples: nothing is summed over a corpus.
+    """
+    from crosslook.capture import capture
+
+    places, layers = model.places(batch), {}
+    asks, answers = one.kind.split("_to_")
+    n_keys = one.keys.shape[-1]
+    each = torch.eye(n_keys, dtype=torch.bool, device=one.keys.device).expand(len(one.keys), -1, -1)
+
+    def measure(site: "Site") -> None:
+        if site.kind == _where(one.kind, places):
+            queries = _positions(asks, places, site.kind, one.queries, site.q.shape[2]).float()
+            groups = _positions(answers, places, site.kind, each, site.k.shape[2]).mT
+            mass = torch.nan_to_num(site.statistics(groups).mass)
+            share = queries / queries.sum(-1, keepdim=True).clamp(min=1)
+            layers[site.layer] = torch.einsum("bpq,bhqk->bphk", share, mass)
+
+    with capture(model, on_site=measure):
+        model(batch)
+    return torch.stack([layers[layer] for layer in sorted(layers)], 2)
+
+
 def _where(kind: str, places: Places) -> str:
     """The `Site.kind` of the attention that sets of this kind are read from."""
     if places.joint_text is not None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from crosslook.models.pretraining import Objective
 
 EPOCHS = 16
+CAPTIONER = 12
+"""Epochs of the captioners."""
 DEFAULT = Objective()
 
 
@@ -31,9 +33,10 @@ _TEXT, _IMAGE = Objective(modality="text"), Objective(modality="image")
 
 RECIPES: dict[str, Recipe] = {
     **{name: Recipe(name, _TEXT if name == "bert" else DEFAULT) for name in ARCHITECTURES},
+    "ort": Recipe("ort", epochs=CAPTIONER),
     # The captioner without geometry attention, and with the boxes that the published program gives it.
-    "ort-flat": Recipe("ort-flat"),
-    "ort-relative": Recipe("ort-relative"),
+    "ort-flat": Recipe("ort-flat", epochs=CAPTIONER),
+    "ort-relative": Recipe("ort-relative", epochs=CAPTIONER),
     # More seeds.
     **{f"{name}-seed{seed}": Recipe(name, seed=seed) for name in ("uniter", "lxmert") for seed in (1, 2)},
     # What it learnt first.
