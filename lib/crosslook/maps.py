@@ -63,6 +63,12 @@ def estimate(number: Callable[..., Number], *sums: Sums, n_resamples: int = 2_00
     return Estimate(value, (float(low), float(high)), int(counted.sum()))
 
 
+def pooled(sums: Sums) -> Float[np.ndarray, "layer head"]:
+    """The map itself, from the sums of all images; NaN where nothing was counted."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return sums[0].sum(0) / sums[1].sum(0)
+
+
 def _pooled(draws: np.ndarray, sums: np.ndarray) -> np.ndarray:
     return np.tensordot(draws, sums, axes=(1, 0))
 

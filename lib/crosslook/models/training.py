@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from crosslook.models import checkpoint
 from crosslook.progress import track
 
 
+@runtime_checkable
 class Task(Protocol):
     """What `fit` asks of a task."""
 
