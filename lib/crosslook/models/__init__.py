@@ -38,11 +38,11 @@ def load(spec: str, **options: Any) -> "nn.Module":
         from crosslook.models import zoo
 
         return zoo.load(name, **options) if kind == "emoji" else zoo.untrained(name, **options)
-    if kind == "volta" and name:
+    if spec.startswith("volta:") and name:
         from crosslook.models import volta
 
         return volta.load(name, **options)
-    if kind == "hf" and name:
+    if spec.startswith("hf:") and name:
         from crosslook.models import hub
 
         return hub.load(name, **options)

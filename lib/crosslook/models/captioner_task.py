@@ -17,6 +17,8 @@ class Captioning:
         self.train, self.val = train, val
         self.batch_size, self.seed = batch_size, seed
         self.n_batches = len(train.image_of) // batch_size
+        if not self.n_batches:
+            raise ValueError(f"train: expected at least a batch of {batch_size}, got {len(train.image_of)}")
 
     def batch(self, epoch: int, index: int) -> Batch:
         """Images and their paragraphs."""

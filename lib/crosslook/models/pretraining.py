@@ -50,6 +50,8 @@ class Pretraining:
         self.train, self.val, self.objective = train, val, objective
         self.batch_size, self.seed = batch_size, seed
         self.n_batches = len(train.captions_of) // batch_size
+        if not self.n_batches:
+            raise ValueError(f"train: expected at least a batch of {batch_size}, got {len(train.captions_of)}")
 
     def batch(self, epoch: int, index: int) -> Batch:
         """Images and their own captions."""
