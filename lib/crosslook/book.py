@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from crosslook.claims import read
+from crosslook.claims_page import page
 from crosslook.paths import ROOT
 from crosslook.progress import track
 from crosslook.report import MEDIA_TYPE
@@ -25,6 +27,9 @@ BUILD = ROOT / "build"
 EXECUTED = BUILD / "executed"
 STAGE = BUILD / "src"
 PAGE = BUILD / "_build" / "html" / "index.html"
+CLAIMS = ROOT / "data" / "claims.yml"
+JUDGING = ("claims.yml", "claims.py", "claims_page.py")
+"""What is read after the notebooks ran, so that a change of it runs none of them again."""
 
 
 def notebooks() -> list[str]:
@@ -53,6 +58,7 @@ def digest(notebook: str, parameters: Mapping[str, Any]) -> str:
     inputs = [ROOT / notebook, ROOT / "constraints.txt"]
     for folder in ("lib/crosslook", "data"):
         inputs += sorted(p for p in (ROOT / folder).rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    inputs = [path for path in inputs if path.name not in JUDGING]
     for path in inputs:
         total.update(str(path.relative_to(ROOT)).encode())
         total.update(hashlib.sha256(path.read_bytes()).digest())
@@ -85,7 +91,7 @@ def execute(tier: str = "small") -> dict[str, dict[str, Any]]:
 
 
 def stage(summaries: Mapping[str, Mapping[str, Any]]) -> None:
-    """Lay out `build/src`: pages as committed, notebooks as executed, the table of the status page."""
+    """Lay out `build/src`: pages as committed, notebooks as executed, the tables of the status and the claims page."""
     if STAGE.exists():
         shutil.rmtree(STAGE)
     shutil.copytree(ROOT / "book", STAGE / "book", ignore=shutil.ignore_patterns(".ipynb_checkpoints", "*.ipynb"))
@@ -96,6 +102,7 @@ def stage(summaries: Mapping[str, Mapping[str, Any]]) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         _publishable(EXECUTED / name, target)
     (STAGE / "book" / "status_table.txt").write_text(status_table(summaries), encoding="utf-8")
+    (STAGE / "book" / "claims_table.txt").write_text(page(read(CLAIMS), summaries), encoding="utf-8")
 
 
 def _publishable(executed: Path, target: Path) -> None:
@@ -179,5 +186,6 @@ def build(tier: str = "small") -> Path:
 
 def _stage_digest(summaries: Mapping[str, Any]) -> Iterator[str]:
     pages = [ROOT / "_config.yml", ROOT / "_toc.yml", *sorted(p for p in (ROOT / "book").rglob("*") if p.is_file())]
-    for path in [*pages, Path(__file__), *(EXECUTED / name for name in summaries)]:
+    judging = [CLAIMS, *(Path(__file__).with_name(name) for name in JUDGING[1:])]
+    for path in [*pages, Path(__file__), *judging, *(EXECUTED / name for name in summaries)]:
         yield str(path) + hashlib.sha256(path.read_bytes()).hexdigest()
