@@ -1,0 +1,183 @@
+"""Scores on a tiny corpus against plain loops."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from crosslook.models import checkpoint, evaluate, masking, tokens, train, zoo
+from crosslook.models.evaluate import scores
+from crosslook.models.recipes import ARCHITECTURES
+from crosslook.models.tokens import CLS, MASK, PAD, SEP
+
+WORDS = {"phrase_bits", "phrase_accuracy"}
+
+
+def nll(row, wanted):
+    row = row.double().tolist()
+    return max(row) + math.log(sum(math.exp(x - max(row)) for x in row)) - row[wanted]
+
+
+def best(row):
+    row = row.tolist()
+    return row.index(max(row))
+
+
+@torch.no_grad()
+def by_hand(model, corpus, seed=0):
+    """Each score's cases, image by image: a list of a value for each word, region or pair that is asked for."""
+    n = len(corpus.captions_of)
+    generator = torch.Generator().manual_seed(1000 * seed)
+    first = torch.tensor([captions[0] for captions in corpus.captions_of])
+    batch = corpus.batch(torch.arange(n), first)
+    phrases = masking.one_phrase(batch, generator)
+    asked, covered = masking.regions(batch, generator)
+    cases = {}
+
+    def note(name, value):
+        cases.setdefault(name, []).append(value)
+
+    for b in range(n):
+        one = corpus.batch(torch.tensor([b]), first[b : b + 1])
+        length = one.ids.shape[1]
+        words = [t for t in range(length) if phrases[b, t]]
+        words = words or [t for t, i in enumerate(one.ids[0].tolist()) if i not in (PAD, CLS, SEP)]
+        ids = one.ids.clone()
+        ids[0, words] = MASK
+        sighted = replace(one, ids=ids)
+        blind = replace(sighted, region_mask=one.region_mask & False)
+        for prefix, seen in (("", sighted), ("blind_", blind)):
+            logits = model.word_logits(model(seen))[0]
+            for t in words:
+                note(f"{prefix}phrase_bits", nll(logits[t], int(one.ids[0, t])) / math.log(2))
+                note(f"{prefix}phrase_accuracy", float(best(logits[t]) == one.ids[0, t]))
+        features = one.features.clone()
+        features[0, covered[b]] = 0
+        heard = replace(one, features=features)
+        only = {name: getattr(heard, name)[:, :1] for name in ("ids", "text_mask")}
+        deaf = replace(heard, **only, phrase_tokens=one.phrase_tokens[..., :1])
+        for prefix, seen in (("", heard), ("deaf_", deaf)):
+            logits = model.region_logits(model(seen))[0]
+            for r in asked[b].nonzero().flatten().tolist():
+                note(f"{prefix}region_accuracy", float(best(logits[r]) == best(one.class_probs[0, r])))
+        stranger = corpus.batch(torch.tensor([b]), first[[(b + n // 2) % n]])
+        assert stranger.captions != one.captions
+        own, other = (model.match_logits(model(pair))[0] for pair in (one, stranger))
+        note("matching", float(own[1] - own[0] > other[1] - other[0]))
+    return cases
+
+
+@pytest.mark.parametrize("name", ["uniter", "vl-bert", "lxmert"])
+def test_scores_by_hand(stirred, little, name):
+    found, cases = scores(stirred(name), little), by_hand(stirred(name), little)
+    assert found.keys() == cases.keys()
+    for score, values in cases.items():
+        assert found[score]["n"] == len(values)
+        assert found[score]["value"] == pytest.approx(sum(values) / len(values), abs=1e-4), score
+        low, high = found[score]["interval"]
+        assert low <= found[score]["value"] <= high
+    assert found["matching"]["n"] == 12
+
+
+def test_the_control_has_the_scores_of_words_alone(stirred, little):
+    found = scores(stirred("bert"), little)
+    assert found.keys() == WORDS
+    # As blind as any other model without its image: the words are the same.
+    sighted = scores(stirred("uniter"), little)
+    assert {name: found[name]["n"] for name in WORDS} == {name: sighted[f"blind_{name}"]["n"] for name in WORDS}
+
+
+def test_scores_follow_from_the_seed(stirred, little):
+    model = stirred("lxmert")
+    first, again, other = (scores(model, little, seed) for seed in (1, 1, 2))
+    assert first == again
+    assert first["phrase_bits"] != other["phrase_bits"]
+    assert first["matching"] == other["matching"]  # where nothing is drawn
+
+
+def test_blind_scores_do_not_follow_the_image(stirred, little, few):
+    """Nor deaf ones the text."""
+    from crosslook.models.corpus import Corpus
+
+    samples = [few[5 * image] for image in range(12)]
+    turned = [replace(sample, regions=samples[i - 1].regions) for i, sample in enumerate(samples)]
+    one, other = (Corpus(some, tokens.emoji()) for some in (samples, turned))
+    for name in ("vl-bert", "vilbert"):
+        found, wanted = scores(stirred(name), one), scores(stirred(name), other)
+        assert found["blind_phrase_bits"]["value"] == pytest.approx(wanted["blind_phrase_bits"]["value"], abs=1e-6)
+        assert found["phrase_bits"]["value"] != pytest.approx(wanted["phrase_bits"]["value"], abs=1e-3)
+
+
+def test_a_model_that_knows_everything_is_perfect(little):
+    """And one that knows nothing is at chance."""
+
+    class Knows(torch.nn.Module):
+        image_input = "regions"
+
+        def __init__(self, knows):
+            super().__init__()
+            self.register_parameter("one", torch.nn.Parameter(torch.ones(1)))
+            self.knows = knows
+
+        def forward(self, batch):
+            return batch
+
+        def word_logits(self, batch):
+            ids = torch.stack([little.texts.ids[little.texts.captions.index(caption)] for caption in batch.captions])
+            found = torch.nn.functional.one_hot(ids[:, : batch.ids.shape[1]], 795)
+            return found.float() * self.knows
+
+        def region_logits(self, batch):
+            return batch.class_probs * self.knows
+
+        def match_logits(self, batch):
+            captions = [little.texts.captions.index(caption) for caption in batch.captions]
+            own = [
+                little.image_of[c] == little.images.image_ids.index(i)
+                for c, i in zip(captions, batch.image_ids, strict=True)
+            ]
+            return torch.stack([torch.zeros(len(batch)), torch.tensor(own) * self.knows], 1)
+
+    found = {name: score["value"] for name, score in scores(Knows(100.0), little).items()}
+    assert found["phrase_accuracy"] == found["region_accuracy"] == found["matching"] == 1
+    assert found["phrase_bits"] == pytest.approx(0, abs=1e-6)
+    none = {name: score["value"] for name, score in scores(Knows(0.0), little).items()}
+    assert none["phrase_bits"] == none["blind_phrase_bits"] == pytest.approx(math.log2(795), rel=1e-5)
+    assert none["matching"] == 0  # a tie is no answer
+
+
+def test_the_command_writes_scores_beside_those_that_are_there(narrow, little, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train, "corpus", lambda split: {"val": little}[split])
+    monkeypatch.setattr(zoo, "FOLDER", tmp_path)
+    monkeypatch.setattr(evaluate, "FILE", tmp_path / "scores.json")
+    for name in ("bert", "lxmert"):
+        checkpoint.save(zoo.untrained(name, 1), tmp_path / f"{name}.safetensors")
+    evaluate.main(["bert"])
+    found = json.loads(evaluate.FILE.read_text())
+    assert list(found) == ["emoji/bert", "untrained/bert"]
+    assert found["untrained/bert"] == json.loads(json.dumps(scores(zoo.untrained("bert"), little)))
+    assert found["emoji/bert"]["phrase_bits"]["value"] != found["untrained/bert"]["phrase_bits"]["value"]
+    evaluate.FILE.write_text(json.dumps(found | {"emoji/other": {}}))
+    evaluate.main(["lxmert"])
+    with_others = json.loads(evaluate.FILE.read_text())
+    assert list(with_others) == ["emoji/bert", "emoji/lxmert", "emoji/other", "untrained/bert", "untrained/lxmert"]
+    # Without names: all that are shipped, and nothing else.
+    evaluate.main([])
+    every = json.loads(evaluate.FILE.read_text())
+    assert list(every) == ["emoji/bert", "emoji/lxmert", "untrained/bert", "untrained/lxmert"]
+    assert every == {name: with_others[name] for name in every}
+    assert "untrained/lxmert {'phrase_bits':" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not (zoo.FOLDER / "scores.json").is_file(), reason="no scores yet")
+@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name in zoo.shipped() and name != "ort"])
+def test_trained_models_beat_their_untrained_twins_by_far(name):
+    found = json.loads((zoo.FOLDER / "scores.json").read_text())
+    trained, twin = found[f"emoji/{name}"], found[f"untrained/{name}"]
+    assert trained["phrase_bits"]["interval"][1] < twin["phrase_bits"]["interval"][0] - 1
+    for score in sorted({"phrase_accuracy", "region_accuracy", "matching"} & set(trained)):
+        assert trained[score]["interval"][0] > twin[score]["interval"][1] + 0.05, score
+    if name != "bert":  # and what it knows without the image
+        assert trained["phrase_bits"]["interval"][1] < trained["blind_phrase_bits"]["interval"][0] - 1

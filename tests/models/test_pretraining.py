@@ -1,0 +1,285 @@
+"""What is asked of which pair, and each loss by its formula, in plain loops."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import rel_entr
+
+from crosslook.models import masking, pretraining
+from crosslook.models.masking import special
+from crosslook.models.pretraining import Objective, Pretraining, hide, losses, region_loss
+
+SEEING = ("uniter", "visualbert", "vl-bert", "vilbert", "lxmert")
+
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(scope="module")
+def batch(little):
+    """Twelve images with a caption of their own."""
+    return little.batch(torch.arange(12), 5 * torch.arange(12) + torch.arange(12) % 5)
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """What the masks were asked to hide, and what they hid: the real ones, watched."""
+    found = {}
+
+    def watched(name, real):
+        def call(batch, *args):
+            found[f"{name} of"], found[name] = batch, real(batch, *args)
+            return found[name]
+
+        monkeypatch.setattr(masking, name, call)
+
+    watched("words", masking.words)
+    watched("regions", masking.regions)
+    return found
+
+
+class Watched(torch.nn.Module):
+    """A model whose inputs and logits are kept."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.kept = model, {}
+        self.image_input, self.tokenize = model.image_input, model.tokenize
+
+    def forward(self, batch):
+        self.kept["inputs"] = batch
+        return self.model(batch)
+
+    def __getattr__(self, name):
+        if not name.endswith("_logits"):
+            return super().__getattr__(name)
+        return lambda encoded: self.kept.setdefault(name, getattr(self.model, name)(encoded))
+
+
+def nll(logits, wanted):
+    """Minus the log of the softmax."""
+    row = logits.double().tolist()
+    top = max(row)
+    return top + math.log(sum(math.exp(x - top) for x in row)) - row[wanted]
+
+
+def mean(values):
+    values = list(values)
+    return sum(values) / len(values)
+
+
+def strangers_of(original, swapped):
+    """Pairs whose caption is not their own any more."""
+    return [b for b in range(len(original)) if not torch.equal(original.ids[b], swapped.ids[b])]
+
+
+@pytest.mark.parametrize("kind", ["kl", "xe"])
+@pytest.mark.parametrize("name", ["uniter", "lxmert"])
+def test_losses_by_hand(stirred, batch, seen, name, kind):
+    model = Watched(stirred(name))
+    found = losses(model, batch, Objective(regions=kind), seeded(3))
+    assert list(found) == ["words", "regions", "matching"]
+    swapped, (_, hidden), (asked, _) = seen["words of"], seen["words"], seen["regions"]
+    strangers = strangers_of(batch, swapped)
+    own = [b for b in range(12) if b not in strangers]
+    assert len(strangers) == 3
+    words, regions, match = (model.kept[f"{part}_logits"] for part in ("word", "region", "match"))
+    wanted = mean(nll(words[b, t], int(batch.ids[b, t])) for b, t in hidden.nonzero().tolist() if b in own)
+    assert found["words"].item() == pytest.approx(wanted, rel=1e-4)
+    each = []
+    for b, r in asked.nonzero().tolist():
+        if b in own:
+            target = batch.class_probs[b, r].double()
+            if kind == "xe":
+                each.append(nll(regions[b, r], target.tolist().index(max(target.tolist()))))
+            else:
+                each.append(rel_entr(target.numpy(), regions[b, r].detach().double().softmax(0).numpy()).sum())
+    assert found["regions"].item() == pytest.approx(mean(each), rel=1e-4)
+    # Both answers count as much: each stranger three times as much as each own caption.
+    wrong = sum(nll(match[b], 0) * 0.75 for b in strangers) + sum(nll(match[b], 1) * 0.25 for b in own)
+    assert found["matching"].item() == pytest.approx(wrong / (3 * 0.75 + 9 * 0.25), rel=1e-4)
+
+
+def test_strangers_get_captions_of_other_images(stirred, batch, seen):
+    every = set()
+    for seed in range(12):
+        losses(stirred("uniter"), batch, Objective(), seeded(seed))
+        swapped = seen["words of"]
+        strangers = strangers_of(batch, swapped)
+        assert len(strangers) == 3
+        every |= set(strangers)
+        for b in strangers:
+            (owner,) = [a for a in range(12) if torch.equal(batch.ids[a], swapped.ids[b])]
+            assert owner != b
+            for name in ("text_mask", "phrase_tokens", "phrase_mask"):
+                assert torch.equal(getattr(swapped, name)[b], getattr(batch, name)[owner]), name
+        for name in ("features", "boxes", "class_probs", "region_mask"):
+            assert torch.equal(getattr(swapped, name), getattr(batch, name))
+    assert len(every) > 8
+
+
+@pytest.mark.parametrize(("n", "count"), [(1, 0), (2, 0), (4, 0), (6, 2), (8, 2), (12, 3)])
+def test_how_many_pairs_become_strangers(stirred, little, seen, n, count):
+    """One alone would have no other caption to take."""
+    batch = little.batch(torch.arange(n), 5 * torch.arange(n))
+    found = losses(stirred("uniter"), batch, Objective(), seeded(0))
+    assert len(strangers_of(batch, seen["words of"])) == count
+    assert found["matching"].isfinite()
+
+
+@pytest.mark.parametrize("name", SEEING)
+def test_what_is_hidden_cannot_be_seen(stirred, batch, seen, name):
+    """Neither the features of regions nor the ids of words that are hidden, nor what the detector said of any."""
+    model = Watched(stirred(name))
+    objective = Objective(modality="both")
+    wanted = losses(model, batch, objective, seeded(1))
+    inputs, (ids, _), (asked, covered) = model.kept["inputs"], seen["words"], seen["regions"]
+    assert torch.equal(inputs.ids, ids)
+    assert not inputs.features[covered].any()
+    assert torch.equal(inputs.features[~covered], batch.features[~covered])
+    assert (covered & ~asked).any()  # neighbours too
+    other = replace(batch, features=torch.where(covered[..., None], 9.0, batch.features))
+    found = losses(stirred(name), other, objective, seeded(1))
+    assert all(torch.equal(found[task], wanted[task]) for task in wanted)
+
+
+@pytest.mark.parametrize("name", [*SEEING, "bert"])
+def test_text_alone_sees_nothing_of_the_image(stirred, batch, name):
+    model, objective = stirred(name), Objective(modality="text")
+    found = losses(model, batch, objective, seeded(2))
+    assert list(found) == ["words"]
+    other = replace(batch, features=batch.features.flip(0), boxes=batch.boxes.flip(0), sizes=2 * batch.sizes)
+    again = losses(model, other, objective, seeded(2))
+    assert again["words"].item() == pytest.approx(found["words"].item(), abs=1e-6)
+    # Nor are any captions another's: all words are asked for.
+    hidden = hide(batch, objective, seeded(2), len(model.tokenize))[1]
+    assert hidden.any(1).all()
+
+
+@pytest.mark.parametrize("name", SEEING)
+def test_regions_alone_see_nothing_of_the_text(stirred, batch, name):
+    """Not even how long it is."""
+    model, objective = stirred(name), Objective(modality="image")
+    found = losses(model, batch, objective, seeded(2))
+    assert list(found) == ["regions"]
+    texts = {part: getattr(batch, part).flip(0) for part in ("ids", "text_mask", "phrase_tokens", "phrase_mask")}
+    again = losses(model, replace(batch, **texts), objective, seeded(2))
+    assert again["regions"].item() == pytest.approx(found["regions"].item(), abs=1e-6)
+    changed = replace(batch, ids=torch.where(special(batch.ids), batch.ids, batch.ids + 1))
+    assert torch.equal(losses(model, changed, objective, seeded(2))["regions"], found["regions"])
+
+
+def test_regions_can_be_left_out(stirred, batch):
+    assert list(losses(stirred("uniter"), batch, Objective(regions="none"), seeded(0))) == ["words", "matching"]
+
+
+def test_the_text_only_control_is_asked_for_words_alone(stirred, batch, seen):
+    found = losses(stirred("bert"), batch, Objective(), seeded(0))
+    assert list(found) == ["words"]
+    assert not strangers_of(batch, seen["words of"])
+
+
+def test_thresholds_and_measures_are_handed_on(stirred, batch):
+    for objective in (Objective(threshold=None), Objective(threshold=0.2, measure="iot")):
+        inputs, _, asked = hide(batch, objective, seeded(5), 500)
+        gone = (inputs.features == 0).all(-1)
+        _, again = masking.words(batch, generator := seeded(5), 500)
+        wanted = masking.regions(batch, generator, objective.threshold, objective.measure)
+        assert torch.equal(asked, wanted[0])
+        assert torch.equal(gone, wanted[1])
+        assert again.any()
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 5), st.integers(2, 6), st.integers(0, 2**31))
+def test_the_divergence_of_regions(n, classes, seed):
+    generator = seeded(seed)
+    logits = 5 * torch.randn(n, classes, generator=generator)
+    target = torch.rand(n, classes, generator=generator) * (torch.rand(n, classes, generator=generator) < 0.7)
+    target[:, 0] += 0.1
+    target /= target.sum(1, keepdim=True)
+    p, q = target.double().numpy(), logits.double().softmax(1).numpy()
+    assert region_loss(logits, target, "kl").item() == pytest.approx(rel_entr(p, q).sum(1).mean(), rel=1e-3, abs=1e-5)
+    by_hand = mean(nll(row, p[i].argmax()) for i, row in enumerate(logits))
+    assert region_loss(logits, target, "xe").item() == pytest.approx(by_hand, rel=1e-4, abs=1e-5)
+
+
+def test_the_divergence_of_a_detector_from_itself_is_0():
+    logits = torch.tensor([[1.0, -2, 3]])
+    assert region_loss(logits, logits.softmax(1), "kl").item() == pytest.approx(0, abs=1e-6)
+    certain = torch.tensor([[0.0, 0, 1]])
+    assert region_loss(logits, certain, "kl").item() == pytest.approx(nll(logits[0], 2), rel=1e-5)
+
+
+@pytest.mark.parametrize("setting", ["regions", "measure", "modality"])
+def test_unknown_objectives_are_refused(setting):
+    with pytest.raises(ValueError, match=rf"{setting}: expected one of .*, got 'all'"):
+        Objective(**{setting: "all"})
+
+
+def test_an_epoch_goes_through_every_image_once_with_a_caption_of_its_own(little):
+    task = Pretraining(little, little, Objective(), batch_size=5, seed=7)
+    assert task.n_batches == 2  # what is left over waits for another epoch
+    own = {image: {little.texts.captions[c] for c in numbers} for image, numbers in enumerate(little.captions_of)}
+    every, captions = set(), set()
+    for epoch in range(12):
+        seen = []
+        for index in range(task.n_batches):
+            batch = task.batch(epoch, index)
+            assert len(batch) == 5
+            for image_id, caption in zip(batch.image_ids, batch.captions, strict=True):
+                image = little.images.image_ids.index(image_id)
+                assert caption in own[image]
+                seen.append(image)
+                captions.add(caption)
+        assert len(set(seen)) == len(seen) == 10
+        every |= set(seen)
+    assert len(every) == 12
+    assert len(captions) > 45  # of 60
+
+
+def test_which_caption_is_drawn_anew_in_every_batch(little):
+    task = Pretraining(little, little, Objective(), batch_size=5)
+
+    def drawn(epoch, index):
+        batch = task.batch(epoch, index)
+        return [little.texts.captions.index(caption) % 5 for caption in batch.captions]
+
+    assert sum(drawn(epoch, 0) != drawn(epoch, 1) for epoch in range(20)) > 15
+
+
+def test_batches_follow_from_seed_epoch_and_index(little):
+    def drawn(seed, epoch, index):
+        found = Pretraining(little, little, Objective(), batch_size=5, seed=seed).batch(epoch, index)
+        return found.image_ids, found.captions
+
+    assert drawn(1, 2, 1) == drawn(1, 2, 1)
+    assert len({drawn(*place) for place in [(1, 2, 1), (2, 2, 1), (1, 3, 1), (1, 2, 0)]}) == 4
+
+
+def test_validation_is_the_mean_over_images_in_bits(stirred, little, monkeypatch):
+    task = Pretraining(little, little, Objective(), batch_size=5)
+    model, calls, real = stirred("uniter"), [], pretraining.losses
+
+    def watched(model, batch, objective, generator):
+        assert objective is task.objective
+        assert not torch.is_grad_enabled()
+        found = real(model, batch, objective, generator)
+        calls.append((batch, found))
+        return found
+
+    monkeypatch.setattr(pretraining, "losses", watched)
+    found = task.validate(model)
+    images = [image for batch, _ in calls for image in batch.image_ids]
+    assert images == list(little.images.image_ids)  # the last two as well
+    captions = [caption for batch, _ in calls for caption in batch.captions]
+    assert captions == [little.texts.captions[numbers[0]] for numbers in little.captions_of]
+    for name in ("words", "regions", "matching"):
+        wanted = sum(len(batch) * losses[name].item() for batch, losses in calls) / 12 / math.log(2)
+        assert found[name] == pytest.approx(wanted, rel=1e-5)
+    assert task.validate(model) == found
