@@ -66,7 +66,7 @@ class Config:
     `positions`: longest text. `types`: segments. `features`, `classes`: of the regions. `locations`: numbers that
     describe a box, 5 (corners and area, as shares of the image) or 4. `whole_image`: a row for the whole image first.
     `coordinates`: VL-BERT's sines for each number of a box. `shortest_ends`: see `embeddings.VlBert`.
-    `region_head_norm`: layer norm in the head for regions.
+    `region_head_norm`: layer norm in the head for regions. `standardise`: see `embeddings.Standard`.
     """
 
     embeddings: str
@@ -85,6 +85,7 @@ class Config:
     coordinates: int = 0
     shortest_ends: bool = False
     region_head_norm: bool = True
+    standardise: bool = False
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
@@ -152,7 +153,7 @@ def small(name: str, *, vocab: int, features: int, classes: int) -> Config:
         raise ValueError(f"name: expected one of {', '.join(sublayers)}, got {name!r}")
     embeddings = "text" if name == "bert" else name
     only = {"coordinates": features // 8, "types": 3} if name == "vl-bert" else {}
-    return Config(embeddings, sublayers[name], vocab, features, classes, **only)
+    return Config(embeddings, sublayers[name], vocab, features, classes, standardise=name != "bert", **only)
 
 
 def layers(sublayers: Iterable[Sublayer]) -> int:

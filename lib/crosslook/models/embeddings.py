@@ -16,6 +16,23 @@ EPS = 1e-12
 Streams = tuple[Float[Tensor, "batch text dim"], Float[Tensor, "batch image dim"] | None]
 
 
+class Standard(nn.Module):
+    """Region features with mean 0 and standard deviation 1 in every dimension, by the mean and deviation of a data set.
+
+    Features that come out of a rectifier share a large mean, next to which regions look alike to a layer norm. A row of
+    zeros is a region that is hidden, and stays one.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("sd", torch.ones(features))
+
+    def forward(self, features: Float[Tensor, "batch region dim"]) -> Float[Tensor, "batch region dim"]:
+        hidden = (features == 0).all(-1, keepdim=True)
+        return ((features - self.mean) / self.sd).masked_fill(hidden, 0)
+
+
 class Words(nn.Module):
     """BERT's: `word + position + segment`, before its layer norm."""
 

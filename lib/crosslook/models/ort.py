@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from crosslook.data.sample import Batch, Tokenize
 from crosslook.models import geometry
+from crosslook.models.embeddings import Standard
 from crosslook.models.encoder import Heads, initialise
 from crosslook.models.protocol import Encoded, Places
 
@@ -132,6 +133,7 @@ class ObjectRelationTransformer(nn.Module):
     def __init__(self, config: Config, tokenize: Tokenize) -> None:
         super().__init__()
         self.config, self.tokenize = config, tokenize
+        self.standard = Standard(config.features)
         self.regions = nn.Linear(config.features, config.width)
         self.words = nn.Embedding(config.vocab, config.width)
         self.encoder = nn.ModuleList(EncoderLayer(config) for _ in range(config.layers))
@@ -163,7 +165,7 @@ class ObjectRelationTransformer(nn.Module):
             got = "none" if batch.features is None else f"{batch.features.shape[-1]}"
             raise ValueError(f"batch: expected region features of width {self.config.features}, got {got}")
         pairs = geometry.features(batch.boxes, batch.sizes, self.config.boxes) if self.config.geometry else None
-        states = [self.dropout(self.regions(batch.features).relu())]
+        states = [self.dropout(self.regions(self.standard(batch.features)).relu())]
         for layer in self.encoder:
             states.append(layer(states[-1], batch.region_mask, pairs))
         return (*states[:-1], self.encoder_norm(states[-1]))

@@ -97,7 +97,8 @@ def losses(model: nn.Module, batch: Batch, objective: Objective, generator: torc
     found = {}
     if objective.modality != "image":
         logits = head(model, "word_logits")(encoded)
-        found["words"] = F.cross_entropy(logits[hidden_words], batch.ids[hidden_words])
+        found["words"] = F.cross_entropy(logits[hidden_words], batch.ids[hidden_words], reduction="sum")
+        found["words"] = found["words"] / hidden_words.sum().clamp(min=1)
     if objective.modality != "text" and model.image_input != "none" and objective.regions != "none":
         logits = head(model, "region_logits")(encoded)[asked]
         found["regions"] = region_loss(logits, batch.class_probs[asked], objective.regions)
@@ -111,10 +112,16 @@ def losses(model: nn.Module, batch: Batch, objective: Objective, generator: torc
 def hide(batch: Batch, objective: Objective, generator: torch.Generator, vocab: int) -> tuple[Batch, Tensor, Tensor]:
     """The batch as the model sees it, which words `(batch, text)` and which regions `(batch, region)` are asked for.
 
+    Half of the pairs lose words and the others regions, where a model learns both.
     Of a modality that is left out nothing is seen: no region, or of a caption only [CLS].
     """
     ids, hidden_words = masking.words(batch, generator, vocab)
     asked, hidden = masking.regions(batch, generator, objective.threshold, objective.measure)
+    if objective.modality == "both" and objective.regions != "none":
+        # Words or regions, so that the other modality is there to tell what is hidden (Chen et al. 2020, section 3.2).
+        turn = (torch.rand(len(batch), 1, generator=generator) < 0.5).to(ids.device)
+        ids, hidden_words = torch.where(turn, ids, batch.ids), hidden_words & turn
+        asked, hidden = asked & ~turn, hidden & ~turn
     if objective.modality == "text":
         return replace(batch, ids=ids, region_mask=torch.zeros_like(asked)), hidden_words, torch.zeros_like(asked)
     features = batch.features.masked_fill(hidden[..., None], 0) if batch.features is not None else None
@@ -129,7 +136,7 @@ def hide(batch: Batch, objective: Objective, generator: torch.Generator, vocab: 
 def region_loss(logits: Tensor, target: Tensor, kind: str) -> Tensor:
     """Mean loss over regions `(region, class)`, in nats: KL divergence from the detector, or its first choice."""
     if kind == "xe":
-        return F.cross_entropy(logits, target.argmax(-1))
+        return F.cross_entropy(logits, target.argmax(-1), reduction="sum") / max(len(logits), 1)
     return F.kl_div(F.log_softmax(logits, -1), target, reduction="sum") / max(len(logits), 1)
 
 

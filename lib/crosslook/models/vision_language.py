@@ -33,6 +33,7 @@ class VisionLanguage(nn.Module):
         if self.image_input == "none":
             self.region_logits = self.match_logits = None
             return
+        self.standard = embeddings.Standard(config.features) if config.standardise else nn.Identity()
         self.regions = RegionHead(config)
         self.text_pooler = nn.Linear(config.width, config.pooled)
         self.image_pooler = nn.Linear(config.width, config.pooled)
@@ -77,7 +78,7 @@ class VisionLanguage(nn.Module):
         if batch.features is None or batch.features.shape[-1] != config.features:
             got = "none" if batch.features is None else f"{batch.features.shape[-1]}"
             raise ValueError(f"batch: expected region features of width {config.features}, got {got}")
-        features = batch.features * present[..., None]
+        features = self.standard(batch.features * present[..., None])
         width, height = batch.sizes[:, None].unbind(-1)
         x1, y1, x2, y2 = batch.boxes.unbind(-1)
         boxes = [x1 / width, y1 / height, x2 / width, y2 / height]

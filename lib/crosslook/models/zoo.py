@@ -1,4 +1,7 @@
-"""The models that this project trained: their weights lie in `data/zoo`, or in the cache when they are not shipped."""
+"""The models that this project trained: their weights lie in `data/zoo`, or in the cache when they are not shipped.
+
+python -m crosslook.models.zoo        # makes data/zoo/features.safetensors again, from the train split
+"""
 
 from functools import cache
 from pathlib import Path
@@ -6,10 +9,13 @@ from pathlib import Path
 from torch import nn
 
 from crosslook.models import checkpoint, tokens
+from crosslook.models.embeddings import Standard
 from crosslook.models.recipes import RECIPES, Recipe
 from crosslook.paths import DATA, cache_dir
 
 FOLDER = DATA / "zoo"
+STANDARD = FOLDER / "features.safetensors"
+"""Mean and standard deviation of the region features of the train split."""
 CAPTIONERS = {"ort": {}, "ort-flat": {"geometry": False}, "ort-relative": {"boxes": "relative"}}
 """The captioners by name, and in what they differ from `ort.Config`."""
 
@@ -38,11 +44,15 @@ def untrained(architecture: str, seed: int = 0) -> nn.Module:
         from crosslook.models import ort
 
         config = ort.Config(vocab=len(words), features=FEATURES, **CAPTIONERS[recipe.architecture])
-        return ort.build(config, words, seed)
-    from crosslook.models.architectures import small
-    from crosslook.models.vision_language import build
+        model = ort.build(config, words, seed)
+    else:
+        from crosslook.models.architectures import small
+        from crosslook.models.vision_language import build
 
-    return build(small(recipe.architecture, vocab=len(words), features=FEATURES, classes=classes()), words, seed)
+        model = build(small(recipe.architecture, vocab=len(words), features=FEATURES, classes=classes()), words, seed)
+    if isinstance(getattr(model, "standard", None), Standard):
+        checkpoint.fill(model.standard, checkpoint.read(STANDARD), str(STANDARD))
+    return model
 
 
 FEATURES = 128
@@ -72,3 +82,19 @@ def _recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise ValueError(f"name: expected one of {', '.join(RECIPES)}, got {name!r}")
     return RECIPES[name]
+
+
+def main() -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    from crosslook.data.emoji.regions import detector_regions
+
+    regions = detector_regions("train")
+    features = torch.cat([regions.features(place) for place in range(len(regions))])
+    save_file({"mean": features.mean(0), "sd": features.std(0)}, STANDARD)
+    print(f"wrote {STANDARD}: of {len(features):,} regions")
+
+
+if __name__ == "__main__":
+    main()
