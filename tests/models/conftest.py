@@ -54,6 +54,9 @@ def stirred(pairs):
                 parameter += 0.2 * torch.randn(parameter.shape, generator=generator)
                 if key.endswith("query.weight"):
                     parameter *= 3
+            if model.image_input == "regions":
+                model.standard.mean.copy_(0.3 * torch.randn(128, generator=generator))
+                model.standard.sd.copy_(0.5 + torch.rand(128, generator=generator))
         return model
 
     return make

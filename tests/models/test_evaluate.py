@@ -110,6 +110,26 @@ def test_blind_scores_do_not_follow_the_image(stirred, little, few):
         assert found["phrase_bits"]["value"] != pytest.approx(wanted["phrase_bits"]["value"], abs=1e-3)
 
 
+def test_regions_that_are_asked_for_are_hidden_with_their_neighbours(stirred, little):
+    model, seen = stirred("uniter"), []
+    with_hook = model.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    try:
+        scores(model, little)
+    finally:
+        with_hook.remove()
+    generator = torch.Generator().manual_seed(0)
+    batch = little.batch(torch.arange(12), torch.arange(0, 60, 5))
+    masking.one_phrase(batch, generator)
+    asked, covered = masking.regions(batch, generator)
+    assert (covered & ~asked).any()
+    changed = [given for given in seen if not torch.equal(given.features, batch.features)]
+    assert len(changed) == 2  # with the text and without
+    assert len(seen) == 6
+    for given in changed:
+        assert torch.equal(given.features, batch.features * ~covered[..., None])
+        assert torch.equal(given.region_mask, batch.region_mask)
+
+
 def test_a_model_that_knows_everything_is_perfect(little):
     """And one that knows nothing is at chance."""
 

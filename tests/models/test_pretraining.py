@@ -78,6 +78,11 @@ def strangers_of(original, swapped):
     return [b for b in range(len(original)) if not torch.equal(original.ids[b], swapped.ids[b])]
 
 
+def turns(inputs):
+    """Which pairs keep all their regions, so that it is their words that are asked for."""
+    return (inputs.features != 0).any(-1).all(1).tolist()
+
+
 @pytest.mark.parametrize("kind", ["kl", "xe"])
 @pytest.mark.parametrize("name", ["uniter", "lxmert"])
 def test_losses_by_hand(stirred, batch, seen, name, kind):
@@ -85,15 +90,18 @@ def test_losses_by_hand(stirred, batch, seen, name, kind):
     found = losses(model, batch, Objective(regions=kind), seeded(3))
     assert list(found) == ["words", "regions", "matching"]
     swapped, (_, hidden), (asked, _) = seen["words of"], seen["words"], seen["regions"]
+    by_words = turns(model.kept["inputs"])
     strangers = strangers_of(batch, swapped)
     own = [b for b in range(12) if b not in strangers]
     assert len(strangers) == 3
     words, regions, match = (model.kept[f"{part}_logits"] for part in ("word", "region", "match"))
-    wanted = mean(nll(words[b, t], int(batch.ids[b, t])) for b, t in hidden.nonzero().tolist() if b in own)
+    wanted = mean(
+        nll(words[b, t], int(batch.ids[b, t])) for b, t in hidden.nonzero().tolist() if b in own and by_words[b]
+    )
     assert found["words"].item() == pytest.approx(wanted, rel=1e-4)
     each = []
     for b, r in asked.nonzero().tolist():
-        if b in own:
+        if b in own and not by_words[b]:
             target = batch.class_probs[b, r].double()
             if kind == "xe":
                 each.append(nll(regions[b, r], target.tolist().index(max(target.tolist()))))
@@ -139,13 +147,50 @@ def test_what_is_hidden_cannot_be_seen(stirred, batch, seen, name):
     objective = Objective(modality="both")
     wanted = losses(model, batch, objective, seeded(1))
     inputs, (ids, _), (asked, covered) = model.kept["inputs"], seen["words"], seen["regions"]
-    assert torch.equal(inputs.ids, ids)
-    assert not inputs.features[covered].any()
-    assert torch.equal(inputs.features[~covered], batch.features[~covered])
+    covered = covered & ~torch.tensor(turns(inputs))[:, None]
+    for b, by_words in enumerate(turns(inputs)):
+        assert torch.equal(inputs.ids[b], (ids if by_words else seen["words of"].ids)[b])
+    assert torch.equal(inputs.features, batch.features * ~covered[..., None])
     assert (covered & ~asked).any()  # neighbours too
     other = replace(batch, features=torch.where(covered[..., None], 9.0, batch.features))
     found = losses(stirred(name), other, objective, seeded(1))
     assert all(torch.equal(found[task], wanted[task]) for task in wanted)
+
+
+def test_half_of_the_pairs_lose_words_and_the_others_regions(stirred, batch):
+    """So that what is hidden can be told from the other modality. Where regions are not learnt, all lose words."""
+    vocab, count = len(stirred("uniter").tokenize), 0
+    for seed in range(30):
+        inputs, words, regions = hide(batch, Objective(), seeded(seed), vocab)
+        by_words = turns(inputs)
+        assert words.any(1).tolist() == by_words
+        assert regions.any(1).tolist() == [not turn for turn in by_words]
+        assert torch.equal(inputs.ids[~words], batch.ids[~words])
+        count += sum(by_words)
+        _, words, _ = hide(batch, Objective(regions="none"), seeded(seed), vocab)
+        assert words.any(1).all()
+    assert 0.4 < count / (30 * 12) < 0.6
+
+
+@pytest.mark.parametrize("kind", ["kl", "xe"])
+def test_a_batch_in_which_nothing_of_a_kind_is_asked_for_costs_nothing(stirred, batch, kind):
+    """Two pairs may both lose words, or both regions."""
+    two = replace(
+        batch,
+        image_ids=batch.image_ids[:2],
+        captions=batch.captions[:2],
+        **{name: value[:2] for name, value in vars(batch).items() if isinstance(value, torch.Tensor)},
+    )
+    seen = set()
+    for seed in range(12):
+        model = Watched(stirred("uniter"))
+        found = losses(model, two, Objective(regions=kind), seeded(seed))
+        by_words = sum(turns(model.kept["inputs"]))
+        seen.add(by_words)
+        assert (found["words"] == 0) == (by_words == 0)
+        assert (found["regions"] == 0) == (by_words == 2)
+        assert torch.stack(list(found.values())).isfinite().all()
+    assert seen == {0, 1, 2}
 
 
 @pytest.mark.parametrize("name", [*SEEING, "bert"])
@@ -188,11 +233,12 @@ def test_thresholds_and_measures_are_handed_on(stirred, batch):
     for objective in (Objective(threshold=None), Objective(threshold=0.2, measure="iot")):
         inputs, _, asked = hide(batch, objective, seeded(5), 500)
         gone = (inputs.features == 0).all(-1)
-        _, again = masking.words(batch, generator := seeded(5), 500)
+        masking.words(batch, generator := seeded(5), 500)
+        some = ~torch.tensor(turns(inputs))[:, None]
         wanted = masking.regions(batch, generator, objective.threshold, objective.measure)
-        assert torch.equal(asked, wanted[0])
-        assert torch.equal(gone, wanted[1])
-        assert again.any()
+        assert torch.equal(asked, wanted[0] & some)
+        assert torch.equal(gone, wanted[1] & some)
+        assert some.any()
 
 
 @settings(max_examples=40)
@@ -241,6 +287,12 @@ def test_an_epoch_goes_through_every_image_once_with_a_caption_of_its_own(little
         every |= set(seen)
     assert len(every) == 12
     assert len(captions) > 45  # of 60
+
+
+def test_fewer_images_than_a_batch_takes_are_an_error(little):
+    assert Pretraining(little, little, Objective(), batch_size=12).n_batches == 1
+    with pytest.raises(ValueError, match="train: expected at least a batch of 13, got 12"):
+        Pretraining(little, little, Objective(), batch_size=13)
 
 
 def test_which_caption_is_drawn_anew_in_every_batch(little):

@@ -14,7 +14,7 @@ from crosslook.capture import capture
 from crosslook.data.sample import collate
 from crosslook.models import tokens
 from crosslook.models.architectures import small
-from crosslook.models.embeddings import sines
+from crosslook.models.embeddings import Standard, sines
 from crosslook.models.masking import special
 from crosslook.models.pretraining import Objective, losses
 from crosslook.models.protocol import on_image, on_text
@@ -183,21 +183,33 @@ def test_places_of_words_and_regions(model, pairs):
 
 def test_rows_are_features_and_boxes_as_shares_of_the_image(stirred, pairs):
     """Against plain loops; the first row is the whole image, with the mean of the features that are given."""
-    batch = fewer(pairs, [36, 3, 0, 1])
-    features, boxes, present = stirred("uniter").rows(batch)
+    batch, model = fewer(pairs, [36, 3, 0, 1]), stirred("uniter")
+    batch.features[0, 5] = 0  # hidden
+    features, boxes, present = model.rows(batch)
     for b in range(len(batch)):
         width, height = batch.sizes[b].tolist()
         there = [r for r in range(36) if batch.region_mask[b, r]]
         assert present[b].nonzero().flatten().tolist() == ([0, *(r + 1 for r in there)] if there else [])
         assert boxes[b, 0].tolist() == [0, 0, 1, 1, 1]
-        mean = sum(batch.features[b, r] for r in there) / len(there) if there else torch.zeros(128)
+        given = {r: (batch.features[b, r] - model.standard.mean) / model.standard.sd for r in there}
+        given |= {5: torch.zeros(128)} if b == 0 else {}
+        mean = sum(given.values()) / len(there) if there else torch.zeros(128)
         torch.testing.assert_close(features[b, 0], mean)
         for r in there:
             x1, y1, x2, y2 = batch.boxes[b, r].tolist()
             wanted = [x1 / width, y1 / height, x2 / width, y2 / height, (x2 - x1) / width * (y2 - y1) / height]
             assert boxes[b, r + 1].tolist() == pytest.approx(wanted, abs=1e-6)
-            assert torch.equal(features[b, r + 1], batch.features[b, r])
+            torch.testing.assert_close(features[b, r + 1], given[r])
     assert not features[~present].any()
+
+
+def test_standardised_features_by_hand():
+    """A row of zeros is hidden, and stays so."""
+    standard = Standard(2)
+    features = torch.tensor([[[3.0, 0.0], [0.0, 0.0], [1.0, 4.0]]])
+    assert torch.equal(standard(features), features)
+    standard.load_state_dict({"mean": torch.tensor([1.0, 2.0]), "sd": torch.tensor([0.5, 4.0])})
+    assert standard(features).tolist() == [[[4.0, -0.5], [0.0, 0.0], [0.0, 0.5]]]
 
 
 @given(st.lists(st.floats(0, 1), min_size=4, max_size=4), st.integers(1, 4))
@@ -350,11 +362,13 @@ def test_gradients_reach_every_parameter_that_a_task_uses(seeing, pairs, tasks):
     sum(found[task] for task in tasks).backward()
     reached = {name for name, parameter in seeing.named_parameters() if parameter.grad is not None}
     assert reached == wanted_gradients(seeing, tasks)
-    # A bias of keys adds the same to all scores of a query: its gradient is 0 but for rounding.
+    # A bias of keys adds the same to all scores of a query: its gradient is 0 but for rounding. Pairs that are asked
+    # for words lose no region, so that VL-BERT's feature of hidden regions has no part in them.
+    nothing = ("key.bias", "masked_feature.weight") if tasks == ("words",) else ("key.bias",)
     still = [
         name
         for name, parameter in seeing.named_parameters()
-        if name in reached and not name.endswith("key.bias") and not parameter.grad.any()
+        if name in reached and not name.endswith(nothing) and not parameter.grad.any()
     ]
     assert not still
     seeing.zero_grad()

@@ -40,6 +40,15 @@ def test_untrained_twins(name, pairs):
     assert 2 * sum(value.numel() for value in weights.values()) < LARGEST
 
 
+@pytest.mark.parametrize("name", ENCODERS[:-1])
+def test_features_are_standardised_as_those_of_train(name, little):
+    """Over val the mean is near 0 and the deviation near 1, in every dimension."""
+    model = zoo.untrained(name)
+    features = model.standard(little.images.features).flatten(0, 1)
+    assert features.mean(0).abs().mean() < 0.2
+    assert features.std(0).mean().item() == pytest.approx(1, abs=0.2)
+
+
 def test_the_captioner_is_in_the_list_too():
     assert "untrained/ort" in models.list()
     model = models.load("untrained/ort")
