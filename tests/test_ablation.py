@@ -141,18 +141,20 @@ def test_inputs_are_left_untouched(some):
 def test_a_model_without_an_image_does_not_notice_any_ablation(some):
     model = models.load("untrained/bert")
     found = ablation.vision_for_language(model, some, torch.zeros(WIDTH), (0, 0.5))
+    # To rounding: conditions go through the model together, and a sum's order may follow its place in the batch.
     for losses in found.values():
-        assert torch.equal(losses, found["none"])
+        torch.testing.assert_close(losses, found["none"], atol=1e-5, rtol=0)
 
 
 def test_a_model_whose_words_never_look_at_the_image_does_not_notice_either(some):
     blind = tiny("lxmert", SIDE_BY_SIDE * 2)
     found = ablation.vision_for_language(blind, some, torch.zeros(WIDTH), (0, 0.5))
+    # To rounding: conditions go through the model together, and a sum's order may follow its place in the batch.
     for losses in found.values():
-        assert torch.equal(losses, found["none"])
+        torch.testing.assert_close(losses, found["none"], atol=1e-5, rtol=0)
     found = ablation.language_for_vision(blind, some)
     for kind in ("phrase", "all"):
-        assert torch.equal(found[f"kl {kind}"], found["kl none"])
+        torch.testing.assert_close(found[f"kl {kind}"], found["kl none"], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["uniter", "vl-bert", "lxmert", "vilbert"])

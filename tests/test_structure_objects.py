@@ -109,6 +109,11 @@ def test_parts_are_those_of_who_wears_or_has_them(scenes):
 def test_parts_by_hand():
     found = so.parts(so.find(scene(), [other()]))
     assert np.argwhere(found).tolist() == [[1, 0]]
+    # A hat that is only half inside of the man lies beside him.
+    aside = (40, 0, 59, 19)
+    beside = replace(scene(), phrases=(scene().phrases[0], phrase(11, "a hat", "clothing", aside)))
+    seen = replace(beside, regions=Regions(np.array([MAN, aside], dtype=np.float32)))
+    assert not so.parts(so.find(seen)).any()
     # Of two people around a hat the smaller one wears it.
     big = (0, 0, 99, 99)
     crowd = replace(scene(), phrases=(*scene().phrases, phrase(0, "all", "people", big)))

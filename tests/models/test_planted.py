@@ -294,7 +294,9 @@ def test_tokens_are_what_lies_between_blanks():
 
 
 def test_models_have_names():
-    for spec in models.list():
+    specs = [spec for spec in models.list() if spec.startswith("planted/")]
+    assert specs == ["planted/grounding", "planted/all", "planted/null"]
+    for spec in specs:
         assert isinstance(models.load(spec, seed=1), planted.Planted)
     assert str(Plant(4, 6, "linked", 0.25)) == "L5H7 linked 0.25"
     assert str(Plant(0, 0, "uniform")) == "L1H1 uniform"
@@ -302,7 +304,7 @@ def test_models_have_names():
 
 @pytest.mark.parametrize("spec", ["planted/nothing", "planted", "", "bert"])
 def test_an_unknown_model_gets_a_list(spec):
-    with pytest.raises(ValueError, match="spec: expected one of planted/grounding, planted/all, planted/null, got"):
+    with pytest.raises(ValueError, match=r"spec: expected one of .*planted/all, planted/null, .*, got"):
         models.load(spec)
 
 
