@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from math import log
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from crosslook.data.sample import Batch
 from crosslook.models.captioner_task import next_word_losses
+from crosslook.models.codes import last_words
 
 
 @contextmanager
@@ -90,7 +92,7 @@ def losses_by_phrase(
         for batch in batches:
             losses = next_word_losses(model, batch) / log(2)
             inside = batch.phrase_tokens & batch.links.any(-1, keepdim=True)
-            last = (inside & (inside.long().flip(-1).cumsum(-1).flip(-1) == 1)).any(1)[:, 1:]
+            last = last_words(replace(batch, phrase_tokens=inside))[:, 1:]
             rest = batch.text_mask[:, 1:] & ~last
             numbers = [
                 (losses * chosen).sum(1) if summed else chosen.sum(1) for chosen in (last, rest) for summed in (1, 0)

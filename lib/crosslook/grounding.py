@@ -21,9 +21,9 @@ from crosslook.relations import Relation
 from crosslook.sets import Sets
 from crosslook.spans import generated, tokens_in
 from crosslook.text import Parse
+from crosslook.text_statistics import OBJECTS, RELATIONS
 
-OBJECT_WORDS = frozenset({"DET", "ADJ", "NOUN"})
-RELATION_WORDS = frozenset({"VERB", "ADP"})
+OBJECT_WORDS, RELATION_WORDS = frozenset(OBJECTS), frozenset(RELATIONS)
 """Universal parts of speech of words for objects, and of words for relations (their Fig. 5)."""
 
 TEXT_MAPS = ("rel → target", "land → rel", "land → target", "land → target + rel")

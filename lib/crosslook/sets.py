@@ -95,14 +95,14 @@ class Reading:
         return permutation_links(self.cells, n_resamples=n_resamples, seed=seed)
 
 
-Corpus = Iterable[tuple[Int[Tensor, " batch"], Batch]]
+Batches = Iterable[tuple[Int[Tensor, " batch"], Batch]]
 """Batches, each with the place of every example's image in the corpus, from 0."""
 
 
 @torch.no_grad()
 def read(
     model: nn.Module,
-    corpus: Corpus,
+    corpus: Batches,
     sets: Callable[[Batch], Mapping[str, Sets]],
     n_images: int,
     *,

@@ -23,7 +23,7 @@ def load(spec: str, **options: Any) -> "nn.Module":
 
     Args:
         spec: one of `list()`, or `emoji/NAME` of any recipe that was trained here. PATH may contain colons.
-        options: for `planted/...` and `untrained/...`, `seed`; for `volta:...`, `tokenize`.
+        options: for `planted/...` and `untrained/...`, `seed`; for `volta:...`, `tokenize`; for `hf:...`, `tokenizer`.
 
     Raises:
         ValueError: no such model; the error lists those that there are.
