@@ -1,6 +1,7 @@
 """What is hidden: at least something, never what has no meaning, whole phrases, and regions with their neighbours."""
 
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
 import torch
@@ -62,6 +63,11 @@ def phrase_sets(batch, b):
     return [set(row.nonzero().flatten().tolist()) for row in batch.phrase_tokens[b] if row.any()]
 
 
+def unions(sets):
+    """Every union of some of them."""
+    return [set().union(*some) for n in range(1, len(sets) + 1) for some in combinations(sets, n)]
+
+
 @settings(max_examples=80)
 @given(fields(), st.integers(0, 2**31))
 def test_words_that_are_hidden(made, seed):
@@ -73,14 +79,14 @@ def test_words_that_are_hidden(made, seed):
         gone = set(hidden[b].nonzero().flatten().tolist())
         assert gone <= real_words(batch, b)  # special tokens and padding never
         assert bool(gone) == bool(real_words(batch, b))  # at least one
-        if gone not in phrase_sets(batch, b):
+        if gone not in unions(phrase_sets(batch, b)):
             # Single words: [MASK], another word, or itself; never a special token but [MASK].
             assert all(i == MASK or i >= 5 or i == batch.ids[b, t] for t, i in enumerate(ids[b].tolist()) if t in gone)
 
 
 @given(fields(fewest=1), st.integers(0, 2**31))
-def test_a_phrase_is_hidden_whole_with_masks(made, seed):
-    """With every caption losing a phrase where it has one, whatever is hidden is a phrase."""
+def test_phrases_are_hidden_whole_with_masks(made, seed):
+    """With every caption losing phrases where it has any, whatever is hidden is some phrases."""
     batch = Batch(**made)
     before, masking.WHOLE = masking.WHOLE, 1.1
     try:
@@ -91,7 +97,7 @@ def test_a_phrase_is_hidden_whole_with_masks(made, seed):
         phrases = phrase_sets(batch, b)
         if phrases:
             gone = hidden[b].nonzero().flatten().tolist()
-            assert set(gone) in phrases
+            assert set(gone) in unions(phrases)
             assert (ids[b, gone] == MASK).all()
 
 
@@ -103,6 +109,18 @@ def test_one_phrase_is_one_of_the_captions(made, seed):
     for b in range(len(batch)):
         chosen = set(found[b].nonzero().flatten().tolist())
         assert chosen in phrase_sets(batch, b) if phrase_sets(batch, b) else not chosen
+
+
+def test_half_of_the_phrases_and_at_least_one():
+    """Of three phrases one is drawn for certain and each of the others with chance a half: two of them on average."""
+    inside = torch.eye(6, dtype=torch.bool)[None, 1:4].expand(500, -1, -1)
+    batch = plain(torch.tensor([[CLS, 6, 7, 8, 9, 10]]).expand(500, -1), inside)
+    found = masking.some_phrases(batch, seeded(0))
+    counts = found.sum(1)
+    assert set(counts.tolist()) == {1, 2, 3}
+    assert counts.float().mean().item() == pytest.approx(2, abs=0.1)
+    assert not found[:, [0, 4, 5]].any()
+    assert found[:, 1:4].float().mean(0).tolist() == pytest.approx([2 / 3] * 3, abs=0.07)
 
 
 def test_every_phrase_has_its_turn():

@@ -11,7 +11,7 @@ from scipy.special import rel_entr
 
 from crosslook.models import masking, pretraining
 from crosslook.models.masking import special
-from crosslook.models.pretraining import Objective, Pretraining, hide, losses, region_loss
+from crosslook.models.pretraining import Objective, Pretraining, hide, losses, region_loss, some_regions
 
 SEEING = ("uniter", "visualbert", "vl-bert", "vilbert", "lxmert")
 
@@ -93,7 +93,7 @@ def test_losses_by_hand(stirred, batch, seen, name, kind):
     by_words = turns(model.kept["inputs"])
     strangers = strangers_of(batch, swapped)
     own = [b for b in range(12) if b not in strangers]
-    assert len(strangers) == 3
+    assert len(strangers) == 2
     words, regions, match = (model.kept[f"{part}_logits"] for part in ("word", "region", "match"))
     wanted = mean(
         nll(words[b, t], int(batch.ids[b, t])) for b, t in hidden.nonzero().tolist() if b in own and by_words[b]
@@ -108,9 +108,9 @@ def test_losses_by_hand(stirred, batch, seen, name, kind):
             else:
                 each.append(rel_entr(target.numpy(), regions[b, r].detach().double().softmax(0).numpy()).sum())
     assert found["regions"].item() == pytest.approx(mean(each), rel=1e-4)
-    # Both answers count as much: each stranger three times as much as each own caption.
-    wrong = sum(nll(match[b], 0) * 0.75 for b in strangers) + sum(nll(match[b], 1) * 0.25 for b in own)
-    assert found["matching"].item() == pytest.approx(wrong / (3 * 0.75 + 9 * 0.25), rel=1e-4)
+    # Both answers count as much: each stranger seven times as much as each own caption.
+    wrong = sum(nll(match[b], 0) * 7 for b in strangers) + sum(nll(match[b], 1) for b in own)
+    assert found["matching"].item() == pytest.approx(wrong / (2 * 7 + 10), rel=1e-4)
 
 
 def test_strangers_get_captions_of_other_images(stirred, batch, seen):
@@ -119,7 +119,7 @@ def test_strangers_get_captions_of_other_images(stirred, batch, seen):
         losses(stirred("uniter"), batch, Objective(), seeded(seed))
         swapped = seen["words of"]
         strangers = strangers_of(batch, swapped)
-        assert len(strangers) == 3
+        assert len(strangers) == 2
         every |= set(strangers)
         for b in strangers:
             (owner,) = [a for a in range(12) if torch.equal(batch.ids[a], swapped.ids[b])]
@@ -131,7 +131,7 @@ def test_strangers_get_captions_of_other_images(stirred, batch, seen):
     assert len(every) > 8
 
 
-@pytest.mark.parametrize(("n", "count"), [(1, 0), (2, 0), (4, 0), (6, 2), (8, 2), (12, 3)])
+@pytest.mark.parametrize(("n", "count"), [(1, 0), (2, 0), (8, 0), (11, 0), (12, 2)])
 def test_how_many_pairs_become_strangers(stirred, little, seen, n, count):
     """One alone would have no other caption to take."""
     batch = little.batch(torch.arange(n), 5 * torch.arange(n))
@@ -157,7 +157,7 @@ def test_what_is_hidden_cannot_be_seen(stirred, batch, seen, name):
     assert all(torch.equal(found[task], wanted[task]) for task in wanted)
 
 
-def test_half_of_the_pairs_lose_words_and_the_others_regions(stirred, batch):
+def test_most_pairs_lose_words_and_the_others_regions(stirred, batch):
     """So that what is hidden can be told from the other modality. Where regions are not learnt, all lose words."""
     vocab, count = len(stirred("uniter").tokenize), 0
     for seed in range(30):
@@ -169,7 +169,7 @@ def test_half_of_the_pairs_lose_words_and_the_others_regions(stirred, batch):
         count += sum(by_words)
         _, words, _ = hide(batch, Objective(regions="none"), seeded(seed), vocab)
         assert words.any(1).all()
-    assert 0.4 < count / (30 * 12) < 0.6
+    assert 0.68 < count / (30 * 12) < 0.82
 
 
 @pytest.mark.parametrize("kind", ["kl", "xe"])
@@ -182,7 +182,7 @@ def test_a_batch_in_which_nothing_of_a_kind_is_asked_for_costs_nothing(stirred, 
         **{name: value[:2] for name, value in vars(batch).items() if isinstance(value, torch.Tensor)},
     )
     seen = set()
-    for seed in range(12):
+    for seed in range(40):
         model = Watched(stirred("uniter"))
         found = losses(model, two, Objective(regions=kind), seeded(seed))
         by_words = sum(turns(model.kept["inputs"]))
@@ -287,6 +287,50 @@ def test_an_epoch_goes_through_every_image_once_with_a_caption_of_its_own(little
         every |= set(seen)
     assert len(every) == 12
     assert len(captions) > 45  # of 60
+
+
+def test_captions_of_a_batch_are_about_as_long(little):
+    """Sorted by length, the longest caption of one batch is no longer than the shortest of the next."""
+    task = Pretraining(little, little, Objective(), batch_size=4)
+    for epoch in range(4):
+        lengths = sorted(sorted(task.batch(epoch, index).text_mask.sum(1).tolist()) for index in range(3))
+        assert sum(lengths, []) == sorted(sum(lengths, []))
+    order = [[int(task.batch(epoch, index).text_mask.sum()) for index in range(3)] for epoch in range(8)]
+    assert any(sums != sorted(sums) for sums in order)  # but short ones do not come first
+
+
+def test_a_step_shows_some_regions_of_each_image(little):
+    task = Pretraining(little, little, Objective(), batch_size=5)
+    batch = task.batch(0, 0)
+    assert batch.features.shape[1] == pretraining.REGIONS < little.images.features.shape[1]
+    for row, name in enumerate(batch.image_ids):
+        image = little.images.image_ids.index(name)
+        places = [
+            int((little.images.features[image] == feature).all(-1).nonzero()[0]) for feature in batch.features[row]
+        ]
+        assert len(set(places)) == len(places)
+        assert places == sorted(places)
+        for field in ("boxes", "class_probs", "region_mask"):
+            assert torch.equal(getattr(batch, field)[row], getattr(little.images, field)[image, places])
+    assert not torch.equal(task.batch(0, 0).boxes, task.batch(1, 0).boxes)
+
+
+def test_absent_regions_are_drawn_last(batch):
+    """And links are those of the regions that are kept; few enough regions are all kept."""
+    some = replace(
+        batch,
+        region_mask=torch.arange(36) < torch.tensor([3, 12, 20, 36] * 3)[:, None],
+        links=torch.arange(36).remainder(2).bool().expand(12, 2, 36),
+    )
+    for seed in range(5):
+        drawn = some_regions(some, 12, seeded(seed))
+        assert drawn.region_mask.sum(1).tolist() == [3, 12, 12, 12] * 3
+        for row in range(12):
+            places = [int((some.boxes[row] == box).all(-1).nonzero()[0]) for box in drawn.boxes[row]]
+            assert torch.equal(drawn.links[row], some.links[row][:, places])
+        every = some_regions(some, 50, seeded(seed))
+        assert torch.equal(every.boxes, some.boxes)
+        assert torch.equal(every.features, some.features)
 
 
 def test_fewer_images_than_a_batch_takes_are_an_error(little):

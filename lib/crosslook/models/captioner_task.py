@@ -11,21 +11,27 @@ from crosslook.models.protocol import head
 
 
 class Captioning:
-    """The task for `training.fit`: one paragraph of each image in each epoch; the order follows from the seed."""
+    """The task for `training.fit`: one paragraph of each image in each epoch; the order follows from the seed.
 
-    def __init__(self, train: Corpus, val: Corpus, *, batch_size: int = 32, seed: int = 0) -> None:
+    Paragraphs of about one length share a batch.
+    """
+
+    def __init__(self, train: Corpus, val: Corpus, *, batch_size: int = 16, seed: int = 0) -> None:
         self.train, self.val = train, val
         self.batch_size, self.seed = batch_size, seed
         self.n_batches = len(train.image_of) // batch_size
         if not self.n_batches:
             raise ValueError(f"train: expected at least a batch of {batch_size}, got {len(train.image_of)}")
+        self._epoch, self._texts = -1, torch.zeros(0, dtype=torch.long)
 
     def batch(self, epoch: int, index: int) -> Batch:
         """Images and their paragraphs."""
-        order = torch.randperm(
-            len(self.train.image_of), generator=torch.Generator().manual_seed(1000 * self.seed + epoch)
-        )
-        texts = order[index * self.batch_size : (index + 1) * self.batch_size]
+        if self._epoch != epoch:
+            generator = torch.Generator().manual_seed(1000 * self.seed + epoch)
+            order = torch.randperm(len(self.train.image_of), generator=generator)
+            order = order[: self.n_batches * self.batch_size]
+            self._epoch, self._texts = epoch, self.train.alike(order, self.batch_size, generator)
+        texts = self._texts[index]
         return self.train.batch(self.train.image_of[texts], texts)
 
     def losses(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:

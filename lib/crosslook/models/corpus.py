@@ -60,6 +60,15 @@ class Corpus:
         )
 
 
+    def alike(
+        self, captions: Int[Tensor, " caption"], size: int, generator: torch.Generator
+    ) -> Int[Tensor, "batch pair"]:
+        """Captions in batches of about one length, so that little is padding; the batches in random order."""
+        lengths = self.texts.text_mask[captions].sum(1)
+        batches = captions[lengths.argsort(stable=True)].unflatten(0, (-1, size))
+        return batches[torch.randperm(len(batches), generator=generator)]
+
+
 def _joined(batches: list[Batch]) -> Batch:
     """Batches of one image each as one."""
     longest = max(batch.boxes.shape[1] for batch in batches)

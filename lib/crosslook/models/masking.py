@@ -10,16 +10,19 @@ from crosslook.models.tokens import MASK, SPECIAL, special
 
 SHARE = 0.15
 """How many words, and how many regions, are hidden: as in BERT."""
-WHOLE = 0.5
-"""How many captions lose one whole phrase instead of single words."""
+WHOLE = 0.75
+"""How many captions lose whole phrases instead of single words."""
+PHRASES = 0.5
+"""How many of its phrases such a caption loses."""
 
 
 def words(
     batch: Batch, generator: torch.Generator, vocab: int
 ) -> tuple[Int[Tensor, "batch text"], Bool[Tensor, "batch text"]]:
-    """Ids with some words hidden, and which ones: a whole phrase in half of the captions, else 15% of the words.
+    """Ids with some words hidden, and which ones: half of the phrases in most captions, else 15% of the words.
 
     Of single words eight in ten become [MASK], one becomes another word, one stays; those of a phrase become [MASK].
+    What a phrase says can often be guessed from the phrases around it, and only the image tells what two of them say.
     Every caption with a word loses at least one.
     """
     ids = batch.ids
@@ -27,13 +30,19 @@ def words(
     chance = torch.rand(ids.shape, generator=generator).to(ids.device).masked_fill(~real, 2)
     first = chance == chance.amin(1, keepdim=True)  # at least this one
     single = ((chance < SHARE) | first) & real
-    phrase = one_phrase(batch, generator) & real
+    phrase = some_phrases(batch, generator) & real
     whole = (torch.rand(len(ids), 1, generator=generator).to(ids.device) < WHOLE) & phrase.any(1, keepdim=True)
     kind = torch.rand(ids.shape, generator=generator).to(ids.device)
     others = torch.randint(len(SPECIAL), vocab, ids.shape, generator=generator).to(ids.device)
     replaced = torch.where(kind < 0.8, MASK, torch.where(kind < 0.9, others, ids))
     hidden = torch.where(whole, phrase, single)
     return torch.where(hidden, torch.where(whole, MASK, replaced), ids), hidden
+
+
+def some_phrases(batch: Batch, generator: torch.Generator) -> Bool[Tensor, "batch text"]:
+    """The tokens of half of the phrases of each caption, drawn at random; at least of one that has tokens."""
+    also = torch.rand(batch.phrase_mask.shape, generator=generator).to(batch.phrase_mask.device) < PHRASES
+    return (batch.phrase_tokens & also[..., None]).any(1) | one_phrase(batch, generator)
 
 
 def one_phrase(batch: Batch, generator: torch.Generator) -> Bool[Tensor, "batch text"]:

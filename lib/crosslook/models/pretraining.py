@@ -13,8 +13,12 @@ from crosslook.models.protocol import Encoded, head
 from crosslook.models.tokens import PAD
 
 BITS = 1 / torch.log(torch.tensor(2.0)).item()
-STRANGERS = 0.25
+STRANGERS = 0.125
 """How many pairs of a batch get another image's caption."""
+WORDS = 0.75
+"""How many of the other pairs lose words; the rest lose regions."""
+REGIONS = 12
+"""How many of its regions an image shows in one step, drawn anew: like words, not all are there to lean on."""
 
 
 @dataclass(frozen=True)
@@ -39,28 +43,38 @@ class Objective:
 
 
 class Pretraining:
-    """The task for `training.fit`: one caption of each image in each epoch, drawn anew.
+    """The task for `training.fit`: one caption of each image in each epoch, drawn anew, and some of its regions.
 
-    Everything that is random follows from the seed, the epoch and the place of the batch.
+    Captions of one length share a batch, so that little of it is padding. Everything that is random follows from the
+    seed, the epoch and the place of the batch.
     """
 
     def __init__(
-        self, train: Corpus, val: Corpus, objective: Objective, *, batch_size: int = 32, seed: int = 0
+        self, train: Corpus, val: Corpus, objective: Objective, *, batch_size: int = 16, seed: int = 0
     ) -> None:
         self.train, self.val, self.objective = train, val, objective
         self.batch_size, self.seed = batch_size, seed
         self.n_batches = len(train.captions_of) // batch_size
         if not self.n_batches:
             raise ValueError(f"train: expected at least a batch of {batch_size}, got {len(train.captions_of)}")
+        self._epoch, self._captions = -1, torch.zeros(0, dtype=torch.long)
 
     def batch(self, epoch: int, index: int) -> Batch:
-        """Images and their own captions."""
-        order = torch.randperm(len(self.train.captions_of), generator=_generator(self.seed, epoch))
-        images = order[index * self.batch_size : (index + 1) * self.batch_size]
-        draw = torch.rand(len(images), generator=_generator(self.seed, epoch, index))
-        own = [self.train.captions_of[i] for i in images.tolist()]
+        """Images and their own captions, with some of the regions."""
+        if self._epoch != epoch:
+            self._epoch, self._captions = epoch, self._plan(epoch)
+        captions = self._captions[index]
+        batch = self.train.batch(self.train.image_of[captions], captions)
+        return some_regions(batch, REGIONS, _generator(self.seed, epoch, index))
+
+    def _plan(self, epoch: int) -> Tensor:
+        """A caption of each image, `(batch, pair)`."""
+        generator = _generator(self.seed, epoch)
+        order = torch.randperm(len(self.train.captions_of), generator=generator)[: self.n_batches * self.batch_size]
+        draw = torch.rand(len(order), generator=generator)
+        own = [self.train.captions_of[image] for image in order.tolist()]
         captions = [numbers[int(share * len(numbers))] for numbers, share in zip(own, draw.tolist(), strict=True)]
-        return self.train.batch(images, torch.tensor(captions))
+        return self.train.alike(torch.tensor(captions), self.batch_size, generator)
 
     def losses(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, Tensor]:
         """Loss by task, in nats."""
@@ -112,14 +126,14 @@ def losses(model: nn.Module, batch: Batch, objective: Objective, generator: torc
 def hide(batch: Batch, objective: Objective, generator: torch.Generator, vocab: int) -> tuple[Batch, Tensor, Tensor]:
     """The batch as the model sees it, which words `(batch, text)` and which regions `(batch, region)` are asked for.
 
-    Half of the pairs lose words and the others regions, where a model learns both.
+    Most pairs lose words and the others regions, where a model learns both.
     Of a modality that is left out nothing is seen: no region, or of a caption only [CLS].
     """
     ids, hidden_words = masking.words(batch, generator, vocab)
     asked, hidden = masking.regions(batch, generator, objective.threshold, objective.measure)
     if objective.modality == "both" and objective.regions != "none":
         # Words or regions, so that the other modality is there to tell what is hidden (Chen et al. 2020, section 3.2).
-        turn = (torch.rand(len(batch), 1, generator=generator) < 0.5).to(ids.device)
+        turn = (torch.rand(len(batch), 1, generator=generator) < WORDS).to(ids.device)
         ids, hidden_words = torch.where(turn, ids, batch.ids), hidden_words & turn
         asked, hidden = asked & ~turn, hidden & ~turn
     if objective.modality == "text":
@@ -131,6 +145,23 @@ def hide(batch: Batch, objective: Objective, generator: torch.Generator, vocab: 
         seen = replace(batch, ids=ids.where(first, PAD), text_mask=batch.text_mask & first, features=features)
         return seen, torch.zeros_like(hidden_words), asked
     return replace(batch, ids=ids, features=features), hidden_words, asked
+
+
+def some_regions(batch: Batch, n: int, generator: torch.Generator) -> Batch:
+    """The batch with n regions of each image, drawn at random, in their order; all of them where there are no more.
+
+    Absent regions (`region_mask` false) are drawn only where too few are there.
+    """
+    chance = torch.rand(batch.region_mask.shape, generator=generator).to(batch.region_mask.device)
+    drawn = (chance + ~batch.region_mask).argsort(1)[:, :n].sort(1).values
+    rows = {name: getattr(batch, name) for name in ("boxes", "features", "class_probs")}
+    kept = {
+        name: row.gather(1, drawn[..., None].expand(-1, -1, row.shape[-1]))
+        for name, row in rows.items()
+        if row is not None
+    }
+    links = batch.links.gather(2, drawn[:, None].expand(-1, batch.links.shape[1], -1))
+    return replace(batch, region_mask=batch.region_mask.gather(1, drawn), links=links, **kept)
 
 
 def region_loss(logits: Tensor, target: Tensor, kind: str) -> Tensor:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from crosslook.models.pretraining import Objective
 
-EPOCHS = 16
-CAPTIONER = 12
+EPOCHS = 24
+CAPTIONER = 8
 """Epochs of the captioners."""
 DEFAULT = Objective()
 

@@ -43,7 +43,7 @@ def fit(
     folder: str | os.PathLike,
     *,
     epochs: int,
-    lr: float = 7e-4,
+    lr: float = 5e-4,
     warmup: float = 0.1,
     weight_decay: float = 0.01,
     seed: int = 0,
