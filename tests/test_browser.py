@@ -162,3 +162,34 @@ def test_a_page_works_straight_from_a_disk(tab):
     tab.page.goto((HTML / "book" / "concepts.html").as_uri())
     wait_for_formulas(tab.page)
     assert tab.complaints == []
+
+
+@pytest.mark.parametrize("name", ["grounding", "structure"])
+def test_a_click_on_a_head_shows_where_it_looks(name, tab, served):
+    """The explorer of a chapter, without a kernel: another head, another phrase, another caption."""
+    page = tab.page
+    tab.watch(served)
+    page.goto(f"{served}notebooks/{name}.html", wait_until="load")
+    piece = page.locator(".crosslook-explorer").first
+    piece.scroll_into_view_if_needed()
+    said = piece.locator(".said")
+    cells = piece.locator("table.heads tbody button")
+    assert cells.count() >= 16
+
+    def changed_by(click):
+        before = said.inner_text(), piece.locator("svg").first.inner_html()
+        click()
+        page.wait_for_timeout(100)
+        assert (said.inner_text(), piece.locator("svg").first.inner_html()) != before
+
+    pressed = piece.locator("table.heads tbody button[aria-pressed=true]")
+    chosen = [cell.get_attribute("aria-pressed") for cell in cells.all()].index("true")
+    changed_by(cells.nth((chosen + 1) % cells.count()).click)
+    assert pressed.count() == 1
+    phrases = piece.locator(".sentence button")
+    if phrases.count() > 1:
+        changed_by(phrases.nth(1).click)
+    place = piece.locator(".place").inner_text()
+    changed_by(piece.get_by_role("button", name="next caption").click)
+    assert piece.locator(".place").inner_text() != place
+    assert tab.complaints == []

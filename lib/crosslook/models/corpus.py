@@ -59,7 +59,6 @@ class Corpus:
             },
         )
 
-
     def alike(
         self, captions: Int[Tensor, " caption"], size: int, generator: torch.Generator
     ) -> Int[Tensor, "batch pair"]:

@@ -3,8 +3,8 @@
     python -m crosslook.models.evaluate              # all that are shipped; writes data/zoo/scores.json
     python -m crosslook.models.evaluate uniter       # only these, added to the file
 
-A whole phrase of each caption is hidden and its words predicted, with the image and without; regions are hidden, with
-all that overlap them, and named; and of two captions the model says which belongs to the image.
+A whole phrase of each caption is hidden and its words predicted, with the image, with another one and without; regions
+are hidden, with all that overlap them, and named; and of two captions the model says which belongs to the image.
 """
 
 import argparse
@@ -35,10 +35,10 @@ Sums = Float[np.ndarray, "score image"]
 def scores(model: nn.Module, corpus: Corpus, seed: int = 0) -> dict[str, dict[str, float | list[float] | int]]:
     """Every score that a model can have: its `value`, the `interval` around it (95%, bootstrap over images), `n`.
 
-    - `phrase_bits`, `phrase_accuracy`: of the words of a hidden phrase of the image's first caption; `blind_...`: the
-      same without the image.
+    - `phrase_bits`, `phrase_accuracy`: of the words of a hidden phrase of the image's first caption; `stranger_...`:
+      with the regions of another image; `blind_...`: without any.
     - `region_accuracy`: how often the first choice for a hidden region is the detector's; `deaf_...`: with only [CLS]
-      of the caption.
+      of the caption; `commonest_...`: of always saying the corpus' commonest class.
     - `matching`: how often the image's own caption scores higher than another image's.
 
     What is hidden follows from the seed and is the same for every model.
@@ -47,12 +47,14 @@ def scores(model: nn.Module, corpus: Corpus, seed: int = 0) -> dict[str, dict[st
     sums: dict[str, list[Tensor]] = {}
     images = torch.arange(len(corpus.captions_of))
     first = torch.tensor([captions[0] for captions in corpus.captions_of])
+    commonest = _commonest(corpus.images)
     for number, some in enumerate(images.split(100)):
         generator = torch.Generator().manual_seed(1000 * seed + number)
         batch = corpus.batch(some, first[some]).to(device)
-        # The caption of the image in the middle of the data set from here: never its own.
-        other = corpus.batch(some, first[(some + len(images) // 2) % len(images)]).to(device)
-        for name, (total, count) in _of_batch(model, batch, other, generator).items():
+        # The image half of the data set from here is never its own.
+        elsewhere = (some + len(images) // 2) % len(images)
+        heard, seen = corpus.batch(some, first[elsewhere]).to(device), corpus.batch(elsewhere, first[some]).to(device)
+        for name, (total, count) in _of_batch(model, batch, heard, seen, commonest, generator).items():
             sums.setdefault(name, []).append(torch.stack([total, count]).cpu())
     found = {}
     for name, parts in sums.items():
@@ -64,17 +66,21 @@ def scores(model: nn.Module, corpus: Corpus, seed: int = 0) -> dict[str, dict[st
 
 
 def _of_batch(
-    model: nn.Module, batch: Batch, other: Batch, generator: torch.Generator
+    model: nn.Module, batch: Batch, heard: Batch, seen: Batch, commonest: int, generator: torch.Generator
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """For each score its sum and its number of cases in every image."""
+    """For each score its sum and its number of cases in every image.
+
+    `heard`: the images with captions of others, `seen`: the captions with images of others.
+    """
     hidden = _phrase(batch, generator)
     asked, covered = masking.regions(batch, generator)
     found: dict[str, tuple[Tensor, Tensor]] = {}
     n = hidden.sum(1)
     sighted = replace(batch, ids=torch.where(hidden, MASK, batch.ids))
+    stranger = replace(seen, ids=sighted.ids)
     unseen = replace(sighted, region_mask=torch.zeros_like(batch.region_mask))
-    for prefix, seen in (("", sighted), ("blind_", unseen)):
-        logits = head(model, "word_logits")(model(seen))
+    for prefix, given in (("", sighted), ("stranger_", stranger), ("blind_", unseen)):
+        logits = head(model, "word_logits")(model(given))
         losses = F.cross_entropy(logits.transpose(1, 2), batch.ids, reduction="none") * BITS
         found[f"{prefix}phrase_bits"] = (losses * hidden).sum(1), n
         found[f"{prefix}phrase_accuracy"] = ((logits.argmax(-1) == batch.ids) & hidden).sum(1), n
@@ -85,10 +91,12 @@ def _of_batch(
     with_text = replace(batch, features=features)
     # Without the ids too: VL-BERT reads from them how long the caption is.
     alone = replace(with_text, ids=batch.ids.where(at_start, PAD), text_mask=batch.text_mask & at_start)
-    for prefix, seen in (("", with_text), ("deaf_", alone)):
-        named = head(model, "region_logits")(model(seen)).argmax(-1) == batch.class_probs.argmax(-1)
+    said = batch.class_probs.argmax(-1)
+    for prefix, given in (("", with_text), ("deaf_", alone)):
+        named = head(model, "region_logits")(model(given)).argmax(-1) == said
         found[f"{prefix}region_accuracy"] = (named & asked).sum(1), asked.sum(1)
-    own, strange = (_match(model, pair) for pair in (batch, other))
+    found["commonest_region_accuracy"] = ((said == commonest) & asked).sum(1), asked.sum(1)
+    own, strange = (_match(model, pair) for pair in (batch, heard))
     found["matching"] = (own > strange).float(), torch.ones_like(own)
     return found
 
@@ -96,6 +104,13 @@ def _of_batch(
 def _match(model: nn.Module, batch: Batch) -> Tensor:
     logits = head(model, "match_logits")(model(batch))
     return logits[:, 1] - logits[:, 0]
+
+
+def _commonest(images: Batch) -> int:
+    """The class that is most often the detector's first choice."""
+    if images.class_probs is None:
+        return -1
+    return int(images.class_probs.argmax(-1)[images.region_mask].mode().values)
 
 
 def _phrase(batch: Batch, generator: torch.Generator) -> Tensor:
