@@ -172,3 +172,22 @@ def test_region_names_need_a_way_and_a_picture():
         linking.region_names([], "eye")
     with pytest.raises(ValueError, match="sample 7: expected an image, got none"):
         linking.region_names([sample("7", [{0}, {1}])], "imagenet")
+
+
+@pytest.mark.realdata
+def test_phrases_find_what_a_real_detector_names(shared):
+    """On six photographs with the regions of bottom-up attention: a phrase with a label's words finds that label."""
+    from crosslook.data.bottom_up import Table
+
+    table = Table(shared / "data/bottom_up_coco/train2014_obj36.tsv")
+    for image_id in table:
+        regions = table.regions(image_id)
+        names = [linking.describe(*each) for each in zip(regions.labels, regions.attributes, strict=True)]
+        asked = sorted(set(names))
+        found = linking.link([f"the {name}" for name in asked], names)
+        exact = [
+            links == {place for place, name in enumerate(names) if name == wanted}
+            for links, wanted in zip(found, asked, strict=True)
+        ]
+        assert np.mean(exact) > 0.9, image_id
+        assert linking.link(["the background", "them"], names) == [frozenset(), frozenset()]
