@@ -95,6 +95,14 @@ class VisualBert(Text):
         return text, self.dropout(self.norm(image))
 
 
+class Faint(nn.LayerNorm):
+    """A layer norm whose scale begins at 0: what it normalises is let in by and by."""
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        nn.init.zeros_(self.weight)
+
+
 class VlBert(Text):
     """The feature joined with sines of the box; words carry the whole image's as well, and regions a word of their own.
 
@@ -111,8 +119,9 @@ class VlBert(Text):
         self.region_word = nn.Embedding(1, config.width)
         self.masked_feature = nn.Embedding(1, config.features)
         self.end = nn.Embedding(1, config.width)
-        self.text_visual_norm = nn.LayerNorm(config.width, eps=EPS)
-        self.region_visual_norm = nn.LayerNorm(config.width, eps=EPS)
+        # As in the published code; words would else begin as noise under the feature that all of them carry.
+        self.text_visual_norm = Faint(config.width, eps=EPS)
+        self.region_visual_norm = Faint(config.width, eps=EPS)
 
     def forward(self, ids: Tensor, segments: Tensor, features: Tensor, boxes: Tensor) -> Streams:
         n_text, n_regions = ids.shape[1], features.shape[1]

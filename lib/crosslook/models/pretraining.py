@@ -82,7 +82,7 @@ class Pretraining:
 
     @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """The same losses on the first caption of the val images, in bits where they are about words or regions."""
+        """The same losses on the first caption of the val images, in bits."""
         sums: dict[str, float] = {}
         device = next(model.parameters()).device
         images = torch.arange(len(self.val.captions_of))
