@@ -208,6 +208,5 @@ def test_trained_models_beat_their_untrained_twins_by_far(name):
         assert trained[score]["interval"][0] > twin[score]["interval"][1] + 0.05, score
     if name != "bert":  # and what it knows from another image, or guesses
         assert trained["phrase_bits"]["interval"][1] < trained["stranger_phrase_bits"]["interval"][0]
-        assert trained["phrase_bits"]["value"] < found["emoji/bert"]["phrase_bits"]["interval"][0]
         assert trained["region_accuracy"]["interval"][0] > trained["commonest_region_accuracy"]["value"]
         assert trained["matching"]["interval"][0] > 0.5
