@@ -65,7 +65,7 @@ def test_notebook_begins_with_a_title_and_its_parameters(path):
     tagged = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
     assert tagged == code[:1]
     for line in tagged[0].source.splitlines():
-        assert re.fullmatch(r"\w+: [\w\[\] |,]+ = .+  # .+", line), f"name: type = literal  # what it is; got {line!r}"
+        assert re.fullmatch(r"\w+: [\w\[\] |,.]+ = .+  # .+", line), f"name: type = literal  # what it is; got {line!r}"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=named)
