@@ -153,7 +153,7 @@ def small(name: str, *, vocab: int, features: int, classes: int) -> Config:
         raise ValueError(f"name: expected one of {', '.join(sublayers)}, got {name!r}")
     embeddings = "text" if name == "bert" else name
     only = {"coordinates": features // 8, "types": 3} if name == "vl-bert" else {}
-    # No dropout: with it, models of this size hardly learn to look at the image.
+    # No dropout: the settings in which models of this size learnt to look at the image had none.
     return Config(
         embeddings, sublayers[name], vocab, features, classes, standardise=name != "bert", dropout=0.0, **only
     )
