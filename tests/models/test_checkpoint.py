@@ -40,6 +40,18 @@ def same(model, other):
     return all(torch.equal(a, other[name]) for name, a in model.state_dict().items())
 
 
+@pytest.mark.parametrize("value", [65_520.0, -1e9, float("inf"), float("nan")])
+def test_what_half_precision_cannot_hold_is_not_written(path, value):
+    before, model = path.read_bytes(), net(0)
+    model.one.weight.data[1, 2] = value
+    with pytest.raises(
+        ValueError, match=r"net\.safetensors: weights of Net cannot be written: 1 not finite.*one\.weight"
+    ):
+        checkpoint.save(model, path)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in path.parent.iterdir()] == ["net.safetensors"]
+
+
 def test_what_was_saved_comes_back_in_half_precision(tmp_path):
     path, model = tmp_path / "new" / "folder" / "net.safetensors", net(0).train()
     checkpoint.save(model, path, {"command": "make it"})

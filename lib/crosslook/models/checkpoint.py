@@ -12,13 +12,21 @@ SHOWN = 5
 
 
 def save(model: nn.Module, path: str | os.PathLike, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a model's weights in float16; the file appears when it is complete."""
+    """Write a model's weights in float16; the file appears when it is complete.
+
+    Raises:
+        ValueError: naming the first few weights that are not finite, or too large for float16 (above 65,504).
+    """
     from safetensors.torch import save_file
 
     path = Path(path)
+    weights = {name: tensor.detach().cpu().half().contiguous() for name, tensor in model.state_dict().items()}
+    if problems := _listed(
+        "not finite in float16", [n for n, tensor in weights.items() if not tensor.isfinite().all()]
+    ):
+        raise ValueError(f"{path}: weights of {type(model).__name__} cannot be written: {problems[0]}")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    weights = {name: tensor.detach().cpu().half().contiguous() for name, tensor in model.state_dict().items()}
     save_file(weights, part, dict(metadata or {}))
     os.replace(part, path)
 
