@@ -144,7 +144,9 @@ def test_the_seed_matters(little, whole, tmp_path):
     assert not same(model, whole[2])
 
 
-@pytest.mark.parametrize("change", [{"epochs": 4}, {"lr": 1e-3}, {"warmup": 0.2}, {"weight_decay": 0.0}, {"seed": 6}])
+@pytest.mark.parametrize(
+    "change", [{"epochs": 4}, {"lr": 1e-3}, {"warmup": 0.2}, {"weight_decay": 0.0}, {"seed": 6}, {"about": "xe"}]
+)
 def test_other_settings_are_refused(little, whole, change):
     _, folder, *_ = whole
     before, model = (folder / "state.pt").read_bytes(), tiny(seed=9)

@@ -45,7 +45,7 @@ def train(name: str, *, ship: bool = False, device: str | None = None) -> None:
         model = zoo.load(recipe.start)
     model.to(device)
     folder = cache_dir("training", name)
-    log = training.fit(model, task(recipe), folder, epochs=recipe.epochs, seed=recipe.seed)
+    log = training.fit(model, task(recipe), folder, epochs=recipe.epochs, seed=recipe.seed, about=str(recipe))
     target = zoo.FOLDER / f"{name}.safetensors" if ship else cache_dir("zoo") / f"{name}.safetensors"
     command = f"python -m crosslook.models.train {name}"
     checkpoint.save(model, target, {"command": command, "recipe": str(recipe)})

@@ -47,6 +47,7 @@ def fit(
     warmup: float = 0.1,
     weight_decay: float = 0.01,
     seed: int = 0,
+    about: str = "",
 ) -> list[dict[str, Any]]:
     """Train a model where it lies (CPU or GPU) with AdamW, a linear warm-up and a linear decay.
 
@@ -62,17 +63,19 @@ def fit(
         warmup: share of the steps until it is reached.
         weight_decay: of matrices; vectors (biases, layer norms) have none.
         seed: of dropout and of what the task draws.
+        about: what the task is, in words; a run goes on only with the same.
 
     Returns:
         The log: for each epoch its losses, validation and seconds.
 
     Raises:
-        ValueError: the folder holds a run of another length, seed or learning rate.
+        ValueError: the folder holds a run of another length, seed, learning rate or task.
         FloatingPointError: a loss is not finite; the folder keeps the epoch before.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    settings = {"epochs": epochs, "lr": lr, "warmup": warmup, "weight_decay": weight_decay, "seed": seed}
+    settings: dict[str, float | str] = {"epochs": epochs, "lr": lr, "warmup": warmup, "weight_decay": weight_decay}
+    settings |= {"seed": seed, "about": about}
     optimizer = _optimizer(model, lr, weight_decay)
     log = resume(folder, settings, model, optimizer)
     device = next(model.parameters()).device
@@ -106,7 +109,7 @@ def fit(
 
 
 def resume(
-    folder: Path, settings: Mapping[str, float], model: nn.Module, optimizer: torch.optim.Optimizer
+    folder: Path, settings: Mapping[str, float | str], model: nn.Module, optimizer: torch.optim.Optimizer
 ) -> list[dict[str, Any]]:
     """Put the state that a folder holds into model and optimizer; its log, empty where there is none.
 
@@ -130,7 +133,7 @@ def resume(
 
 def _keep(
     folder: Path,
-    settings: Mapping[str, float],
+    settings: Mapping[str, float | str],
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     log: list[dict[str, Any]],
