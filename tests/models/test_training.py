@@ -268,9 +268,8 @@ def test_train_ships_a_model_that_can_be_loaded(kept, monkeypatch, capsys):
     assert "emoji/tiny" in models.list()
     # The same again by hand, to half precision.
     wanted = zoo.untrained("vilbert", 3)
-    training.fit(
-        wanted, Pretraining(thirty_two(), thirty_two(), made.objective, seed=3), folder / "own", epochs=1, seed=3
-    )
+    task = Pretraining(thirty_two(), thirty_two(), made.objective, seed=3)
+    training.fit(wanted, task, folder / "own", epochs=1, seed=3, lr=train.RATE * 128 / 16)
     found = models.load("emoji/tiny")
     for name, value in wanted.state_dict().items():
         assert torch.equal(found.state_dict()[name], value.half().float()), name
@@ -342,3 +341,25 @@ def test_the_command_knows_its_names(monkeypatch, capsys):
 def test_an_unknown_recipe_is_an_error():
     with pytest.raises(ValueError, match=r"name: expected one of uniter, .*, got 'unitar'"):
         train.train("unitar")
+
+
+def test_minilm_is_a_start_too_and_wider_models_learn_more_slowly(tmp_path, monkeypatch):
+    from crosslook.models import minilm
+
+    began = {}
+
+    def watched(model, task, place, *, lr, **settings):
+        place.mkdir(parents=True, exist_ok=True)
+        began[place.name] = {name: value.clone() for name, value in model.state_dict().items()}, lr
+        return []
+
+    monkeypatch.setenv("CROSSLOOK_CACHE", str(tmp_path))
+    monkeypatch.setattr(training, "fit", watched)
+    monkeypatch.setattr(train, "task", lambda recipe: None)
+    for name in ("uniter-wide-minilm", "bert"):
+        train.train(name, device="cpu")
+    states, rate = began["uniter-wide-minilm"]
+    wanted = minilm.fill(zoo.untrained("uniter-wide"), tokens.emoji()).state_dict()
+    assert all(torch.equal(value, wanted[name]) for name, value in states.items())
+    assert rate == pytest.approx(train.RATE / 3)
+    assert began["bert"][1] == train.RATE

@@ -143,6 +143,7 @@ def small(name: str, *, vocab: int, features: int, classes: int) -> Config:
     """
     sublayers: dict[str, tuple[Sublayer, ...]] = {
         "uniter": single_stream(6),
+        "uniter-wide": single_stream(6),
         "visualbert": single_stream(6),
         "vl-bert": single_stream(6),
         "vilbert": vilbert(text=1, cross=2),
@@ -151,8 +152,13 @@ def small(name: str, *, vocab: int, features: int, classes: int) -> Config:
     }
     if name not in sublayers:
         raise ValueError(f"name: expected one of {', '.join(sublayers)}, got {name!r}")
-    embeddings = "text" if name == "bert" else name
-    only = {"coordinates": features // 8, "types": 3} if name == "vl-bert" else {}
+    embeddings = {"bert": "text", "uniter-wide": "uniter"}.get(name, name)
+    differences: dict[str, dict[str, int]] = {
+        "vl-bert": {"coordinates": features // 8, "types": 3},
+        # The shape of MiniLM (Wang et al. 2020).
+        "uniter-wide": {"width": 384, "heads": 12, "feed_forward": 1536},
+    }
+    only = differences.get(name, {})
     # No dropout: the settings in which models of this size learnt to look at the image had none.
     return Config(
         embeddings, sublayers[name], vocab, features, classes, standardise=name != "bert", dropout=0.0, **only

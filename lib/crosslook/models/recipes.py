@@ -4,9 +4,15 @@ from dataclasses import dataclass
 
 from crosslook.models.pretraining import Objective
 
-EPOCHS = 24
+EPOCHS = 48
+SHORT = 24
+"""Epochs of the models that differ in one thing from "uniter-short"."""
+WIDE = 6
+"""Epochs of the models of MiniLM's shape, nine times as much work as others."""
 CAPTIONER = 8
 """Epochs of the captioners."""
+MINILM = "minilm"
+"""A start that is no recipe: the weights of a real language model (`crosslook.models.minilm`)."""
 DEFAULT = Objective()
 
 
@@ -14,8 +20,8 @@ DEFAULT = Objective()
 class Recipe:
     """How a model came about.
 
-    `start` names the recipe whose weights it begins with, `degrade` how much worse than it could be the detector is
-    that its regions come from (`crosslook.data.detector.detect`).
+    `start` names the recipe whose weights it begins with, or is `MINILM`. `degrade` says how much worse than it could
+    be the detector is that its regions come from (`crosslook.data.detector.detect`).
     """
 
     architecture: str
@@ -39,21 +45,28 @@ RECIPES: dict[str, Recipe] = {
     "ort-relative": Recipe("ort-relative", epochs=CAPTIONER),
     # More seeds.
     **{f"{name}-seed{seed}": Recipe(name, seed=seed) for name in ("uniter", "lxmert") for seed in (1, 2)},
+    # What these differ from in one thing.
+    "uniter-short": Recipe("uniter", epochs=SHORT),
     # What it learnt first.
-    "uniter-text": Recipe("uniter", _TEXT),
-    "uniter-image": Recipe("uniter", _IMAGE),
-    "uniter-text-first": Recipe("uniter", start="uniter-text"),
-    "uniter-image-first": Recipe("uniter", start="uniter-image"),
+    "uniter-text": Recipe("uniter", _TEXT, epochs=SHORT),
+    "uniter-image": Recipe("uniter", _IMAGE, epochs=SHORT),
+    "uniter-text-first": Recipe("uniter", start="uniter-text", epochs=SHORT),
+    "uniter-image-first": Recipe("uniter", start="uniter-image", epochs=SHORT),
+    # A real language model first, and what it differs from in that one thing.
+    "uniter-wide": Recipe("uniter-wide", epochs=WIDE),
+    "uniter-wide-minilm": Recipe("uniter-wide", start=MINILM, epochs=WIDE),
     # The loss for regions.
-    "uniter-xe": Recipe("uniter", Objective(regions="xe")),
-    # Which regions are hidden with one that is asked for; "uniter" itself is IoU over 0.4.
-    "uniter-alone": Recipe("uniter", Objective(threshold=None)),
+    "uniter-xe": Recipe("uniter", Objective(regions="xe"), epochs=SHORT),
+    # Which regions are hidden with one that is asked for; in the others those with an IoU over 0.4.
+    "uniter-alone": Recipe("uniter", Objective(threshold=None), epochs=SHORT),
     **{
-        f"uniter-{measure}{round(100 * threshold)}": Recipe("uniter", Objective(threshold=threshold, measure=measure))
+        f"uniter-{measure}{round(100 * threshold)}": Recipe(
+            "uniter", Objective(threshold=threshold, measure=measure), epochs=SHORT
+        )
         for measure in ("iou", "iot")
         for threshold in (0.2, 0.4, 0.6)
         if (measure, threshold) != ("iou", 0.4)
     },
     # Worse detectors.
-    **{f"uniter-degrade{level}": Recipe("uniter", degrade=float(level)) for level in (1, 2, 3, 4)},
+    **{f"uniter-degrade{level}": Recipe("uniter", degrade=float(level), epochs=SHORT) for level in (1, 2, 3, 4)},
 }

@@ -19,8 +19,11 @@ import torch
 from crosslook.models import checkpoint, tokens, training, zoo
 from crosslook.models.corpus import Corpus
 from crosslook.models.pretraining import Pretraining
-from crosslook.models.recipes import ARCHITECTURES, RECIPES, Recipe
+from crosslook.models.recipes import ARCHITECTURES, MINILM, RECIPES, Recipe
 from crosslook.paths import cache_dir
+
+RATE = 5e-4
+"""Highest learning rate of a model that is 128 wide. It falls as width grows (Yang et al. 2021)."""
 
 
 def train(name: str, *, ship: bool = False, device: str | None = None) -> None:
@@ -39,13 +42,18 @@ def train(name: str, *, ship: bool = False, device: str | None = None) -> None:
     recipe = RECIPES[name]
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     model = zoo.untrained(recipe.architecture, recipe.seed)
-    if recipe.start:
+    if recipe.start == MINILM:
+        from crosslook.models import minilm
+
+        minilm.fill(model, tokens.emoji())
+    elif recipe.start:
         if not zoo.weights(recipe.start).exists():
             train(recipe.start, device=device)
         model = zoo.load(recipe.start)
     model.to(device)
     folder = cache_dir("training", name)
-    log = training.fit(model, task(recipe), folder, epochs=recipe.epochs, seed=recipe.seed, about=str(recipe))
+    settings = {"epochs": recipe.epochs, "seed": recipe.seed, "about": str(recipe)}
+    log = training.fit(model, task(recipe), folder, lr=RATE * 128 / model.config.width, **settings)
     target = zoo.FOLDER / f"{name}.safetensors" if ship else cache_dir("zoo") / f"{name}.safetensors"
     command = f"python -m crosslook.models.train {name}"
     checkpoint.save(model, target, {"command": command, "recipe": str(recipe)})
