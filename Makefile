@@ -29,7 +29,7 @@ test: build/.tested
 build/.tested: .venv/.installed $(SOURCES)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 	@mkdir -p build && touch $@
 
 lint: .venv/.installed
