@@ -4,7 +4,8 @@
     python -m crosslook.models.evaluate uniter       # only these, added to the file
 
 A whole phrase of each caption is hidden and its words predicted, with the image, with another one and without; regions
-are hidden, with all that overlap them, and named; and of two captions the model says which belongs to the image.
+are hidden, with all that overlap them, and named; and of two captions the model says which belongs to the image. The
+captioners write a paragraph about each image.
 """
 
 import argparse
@@ -18,25 +19,30 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from crosslook.data.sample import Batch
-from crosslook.models import masking, zoo
+from crosslook.data.sample import Batch, Sample, collate
+from crosslook.models import beam, masking, zoo
 from crosslook.models.corpus import Corpus
 from crosslook.models.pretraining import BITS
 from crosslook.models.protocol import head
-from crosslook.models.recipes import ARCHITECTURES
+from crosslook.models.recipes import ARCHITECTURES, RECIPES
 from crosslook.models.tokens import MASK, PAD, special
 from crosslook.significance import bootstrap_ratio
 
 FILE = zoo.FOLDER / "scores.json"
+BEAM = 2
+"""How many beginnings a captioner keeps, as in Ilinykh and Dobnik (2022)."""
+Scores = dict[str, dict[str, float | list[float] | int]]
 Sums = Float[np.ndarray, "score image"]
 
 
 @torch.no_grad()
-def scores(model: nn.Module, corpus: Corpus, seed: int = 0) -> dict[str, dict[str, float | list[float] | int]]:
-    """Every score that a model can have: its `value`, the `interval` around it (95%, bootstrap over images), `n`.
+def scores(model: nn.Module, corpus: Corpus, seed: int = 0, control: nn.Module | None = None) -> Scores:
+    """Every score that an encoder can have: its `value`, the `interval` around it (95%, bootstrap over images), `n`.
 
     - `phrase_bits`, `phrase_accuracy`: of the words of a hidden phrase of the image's first caption; `stranger_...`:
       with the regions of another image; `blind_...`: without any.
+    - `gain_over_stranger`, `gain_over_blind`, `gain_over_bert`: how many bits a word its image saves the model, against
+      both of these, and against `control`, a model of text alone that is asked for the same words.
     - `region_accuracy`: how often the first choice for a hidden region is the detector's; `deaf_...`: with only [CLS]
       of the caption; `commonest_...`: of always saying the corpus' commonest class.
     - `matching`: how often the image's own caption scores higher than another image's.
@@ -54,7 +60,7 @@ def scores(model: nn.Module, corpus: Corpus, seed: int = 0) -> dict[str, dict[st
         # The image half of the data set from here is never its own.
         elsewhere = (some + len(images) // 2) % len(images)
         heard, seen = corpus.batch(some, first[elsewhere]).to(device), corpus.batch(elsewhere, first[some]).to(device)
-        for name, (total, count) in _of_batch(model, batch, heard, seen, commonest, generator).items():
+        for name, (total, count) in _of_batch(model, control, batch, heard, seen, commonest, generator).items():
             sums.setdefault(name, []).append(torch.stack([total, count]).cpu())
     found = {}
     for name, parts in sums.items():
@@ -65,8 +71,40 @@ def scores(model: nn.Module, corpus: Corpus, seed: int = 0) -> dict[str, dict[st
     return found
 
 
+def written(model: nn.Module, samples: Sequence[Sample]) -> Scores:
+    """Scores of the paragraphs that a captioner writes (`crosslook.captioning`), as `scores` gives those of encoders.
+
+    `stranger_...`: what it wrote is compared with the paragraph of another image.
+
+    Args:
+        model: a captioner, in evaluation mode.
+        samples: images with one paragraph each.
+    """
+    from crosslook import captioning
+
+    device, truth = next(model.parameters()).device, [[sample.caption] for sample in samples]
+    length = min(max(len(model.tokenize(text)[0]) for (text,) in truth), model.config.length)
+    texts = []
+    for some in range(0, len(samples), 100):
+        batch = collate(samples[some : some + 100], model.tokenize).to(device)
+        texts += [model.tokenize.decode(ids) for ids in beam.generate(model, batch, BEAM, length)]
+    half = len(truth) // 2
+    found: Scores = {}
+    for prefix, references in (("", truth), ("stranger_", truth[half:] + truth[:half])):
+        for name, score in captioning.evaluate(texts, references).items():
+            low, high = score.interval
+            found[prefix + name] = {"value": score.value, "interval": [low, high], "n": len(texts)}
+    return found
+
+
 def _of_batch(
-    model: nn.Module, batch: Batch, heard: Batch, seen: Batch, commonest: int, generator: torch.Generator
+    model: nn.Module,
+    control: nn.Module | None,
+    batch: Batch,
+    heard: Batch,
+    seen: Batch,
+    commonest: int,
+    generator: torch.Generator,
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """For each score its sum and its number of cases in every image.
 
@@ -80,12 +118,16 @@ def _of_batch(
     stranger = replace(seen, ids=sighted.ids)
     unseen = replace(sighted, region_mask=torch.zeros_like(batch.region_mask))
     for prefix, given in (("", sighted), ("stranger_", stranger), ("blind_", unseen)):
-        logits = head(model, "word_logits")(model(given))
-        losses = F.cross_entropy(logits.transpose(1, 2), batch.ids, reduction="none") * BITS
+        losses, right = _losses(model, given, batch.ids)
         found[f"{prefix}phrase_bits"] = (losses * hidden).sum(1), n
-        found[f"{prefix}phrase_accuracy"] = ((logits.argmax(-1) == batch.ids) & hidden).sum(1), n
+        found[f"{prefix}phrase_accuracy"] = (right & hidden).sum(1), n
     if model.image_input == "none":
         return {name.removeprefix("blind_"): pair for name, pair in found.items() if name.startswith("blind_")}
+    others = {name: found[f"{name}_phrase_bits"][0] for name in ("stranger", "blind")}
+    if control is not None:
+        others["bert"] = (_losses(control, unseen, batch.ids)[0] * hidden).sum(1)
+    for name, bits in others.items():
+        found[f"gain_over_{name}"] = bits - found["phrase_bits"][0], n
     features = batch.features.masked_fill(covered[..., None], 0)
     at_start = torch.arange(batch.ids.shape[1], device=batch.ids.device) == 0
     with_text = replace(batch, features=features)
@@ -99,6 +141,12 @@ def _of_batch(
     own, strange = (_match(model, pair) for pair in (batch, heard))
     found["matching"] = (own > strange).float(), torch.ones_like(own)
     return found
+
+
+def _losses(model: nn.Module, given: Batch, ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each word its loss in bits, and whether it is the model's first choice."""
+    logits = head(model, "word_logits")(model(given))
+    return F.cross_entropy(logits.transpose(1, 2), ids, reduction="none") * BITS, logits.argmax(-1) == ids
 
 
 def _match(model: nn.Module, batch: Batch) -> Tensor:
@@ -125,17 +173,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m crosslook.models.evaluate", description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="models (default: all that are shipped)")
     chosen = parser.parse_args(arguments).names
-    encoders = [name for name in ARCHITECTURES if name != "ort"]
-    names = chosen or [name for name in zoo.shipped() if not name.startswith("ort")]
+    names = chosen or zoo.shipped()
     found = json.loads(FILE.read_text(encoding="utf-8")) if chosen and FILE.exists() else {}
     loaders: list[tuple[str, Callable[[], nn.Module]]] = [
         (f"emoji/{name}", lambda n=name: zoo.load(n)) for name in names
     ]
-    loaders += [(f"untrained/{name}", lambda n=name: zoo.untrained(n)) for name in encoders if name in names]
+    loaders += [(f"untrained/{name}", lambda n=name: zoo.untrained(n)) for name in ARCHITECTURES if name in names]
+    bert = zoo.load("bert") if zoo.weights("bert").exists() else None
     for spec, loader in loaders:
-        found[spec] = scores(loader(), corpus("val"))
+        captioner = RECIPES[spec.partition("/")[2]].architecture in zoo.CAPTIONERS
+        # Trained models are compared with the trained control, twins with its twin.
+        control = zoo.untrained("bert") if spec.startswith("untrained/") else bert
+        found[spec] = (
+            written(loader(), _paragraphs()) if captioner else scores(loader(), corpus("val"), control=control)
+        )
         print(spec, {name: round(score["value"], 3) for name, score in found[spec].items()}, flush=True)
     FILE.write_text(json.dumps(dict(sorted(found.items())), indent=1) + "\n", encoding="utf-8")
+
+
+def _paragraphs() -> list[Sample]:
+    from crosslook import data
+    from crosslook.data.emoji.regions import detector_regions
+
+    return list(data.load("emoji:val", regions=detector_regions("val"), text="paragraph"))
 
 
 if __name__ == "__main__":
