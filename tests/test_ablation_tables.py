@@ -62,6 +62,18 @@ def test_what_was_written_comes_back_in_half_precision(table, tmp_path):
     for name, losses in table.losses.items():
         np.testing.assert_array_equal(found.losses[name], losses.astype(np.float16).astype(float))
     np.testing.assert_array_equal(found.images, table.images)
+    assert [entry.name for entry in (tmp_path / "new").iterdir()] == ["uniter-xe.safetensors"]  # no unfinished file
+
+
+def test_the_command_measures_and_writes_each_model(table, tmp_path, monkeypatch, capsys):
+    asked = []
+    real = ablation_tables.write
+    monkeypatch.setattr(ablation_tables, "measure", lambda name: asked.append(name) or table)
+    monkeypatch.setattr(ablation_tables, "write", lambda name, found: real(name, found, tmp_path))
+    ablation_tables.main(["uniter-xe", "uniter-alone"])
+    assert asked == ["uniter-xe", "uniter-alone"]
+    assert {entry.stem for entry in tmp_path.iterdir()} == {*asked}
+    assert capsys.readouterr().out.count("wrote ") == 2
 
 
 def test_a_table_that_is_not_there_says_how_to_make_it(tmp_path):

@@ -9,6 +9,7 @@ phrase by phrase, with intervals over images.
 
 import argparse
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -65,7 +66,7 @@ def read(name: str, folder: Path = FOLDER) -> Table:
 
 
 def write(name: str, table: Table, folder: Path = FOLDER) -> None:
-    """Put a table into the folder, in half precision."""
+    """Put a table into the folder, in half precision; the file appears when it is complete."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +75,10 @@ def write(name: str, table: Table, folder: Path = FOLDER) -> None:
         "images": torch.tensor(table.images, dtype=torch.int16),
     }
     about = {"conditions": json.dumps(list(table.losses)), "command": f"python -m crosslook.ablation_tables {name}"}
-    save_file(tensors, folder / f"{name}.safetensors", about)
+    path = folder / f"{name}.safetensors"
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    save_file(tensors, part, about)
+    os.replace(part, path)
 
 
 def measure(name: str, n_examples: int | None = None) -> Table:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from crosslook.models.pretraining import Objective
 
 EPOCHS = 48
+"""Epochs of the encoders: how often each image is seen, with one of its captions."""
 SHORT = 24
 """Epochs of the models that differ in one thing from "uniter-short"."""
 WIDE = 6
