@@ -7,7 +7,7 @@ from crosslook.models.pretraining import Objective
 EPOCHS = 48
 """Epochs of the encoders: how often each image is seen, with one of its captions."""
 SHORT = 24
-"""Epochs of the models that differ in one thing from "uniter-short"."""
+"""Epochs of the models that differ in one thing from "uniter-short" or "lxmert-short"."""
 WIDE = 6
 """Epochs of the models of MiniLM's shape, nine times as much work as others."""
 CAPTIONER = 8
@@ -44,10 +44,10 @@ RECIPES: dict[str, Recipe] = {
     # The captioner without geometry attention, and with the boxes that the published program gives it.
     "ort-flat": Recipe("ort-flat", epochs=CAPTIONER),
     "ort-relative": Recipe("ort-relative", epochs=CAPTIONER),
-    # More seeds.
-    **{f"{name}-seed{seed}": Recipe(name, seed=seed) for name in ("uniter", "lxmert") for seed in (1, 2)},
-    # What these differ from in one thing.
-    "uniter-short": Recipe("uniter", epochs=SHORT),
+    # What all below differ from in one thing.
+    **{f"{name}-short": Recipe(name, epochs=SHORT) for name in ("uniter", "lxmert")},
+    # Another seed.
+    **{f"{name}-seed{seed}": Recipe(name, seed=seed, epochs=SHORT) for name in ("uniter", "lxmert") for seed in (1, 2)},
     # What it learnt first.
     "uniter-text": Recipe("uniter", _TEXT, epochs=SHORT),
     "uniter-image": Recipe("uniter", _IMAGE, epochs=SHORT),
