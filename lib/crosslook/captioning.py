@@ -1,18 +1,17 @@
-"""How good are written texts? BLEU, ROUGE-L, CIDEr-D and a word mover's score, each with an interval over images.
+"""How good are written texts? BLEU, METEOR, ROUGE-L, CIDEr-D and a word mover's score, with intervals over images.
 
-Texts are compared as lists of words: lower case, without punctuation, as the evaluation of COCO captions does. METEOR
-is not among the scores: it needs a program and tables, or WordNet, that no package we rely on carries.
+Texts are compared as lists of words: lower case, without punctuation, as the evaluation of COCO captions does.
 """
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
-from crosslook import linking_methods
+from crosslook import linking_methods, meteor
 from crosslook.linking_methods import Vectors
 from crosslook.significance import bootstrap_ratio
 
@@ -20,8 +19,9 @@ ORDERS = 4
 """Longest n-grams of BLEU and CIDEr-D."""
 WIDTH = 6.0
 """CIDEr-D: how many words two lengths may differ before it matters much."""
-NOT_MEASURED = {"METEOR": "needs the program of its authors and its tables, or WordNet; no package here carries them"}
-"""Scores that papers report and this module does not, and why."""
+
+ORDER = (*(f"BLEU-{n + 1}" for n in range(ORDERS)), "METEOR", "ROUGE-L", "CIDEr-D", "WMD")
+"""Scores as papers list them."""
 
 Words = list[str]
 
@@ -30,7 +30,7 @@ Words = list[str]
 class Score:
     """A score of all texts with its 95% interval over images, and that of each image by itself.
 
-    The score is the mean of the images' for all but BLEU, which counts n-grams in all texts together.
+    The score is the mean of the images' for all but BLEU and METEOR, which count in all texts together.
     """
 
     value: float
@@ -57,7 +57,8 @@ def evaluate(
         n_resamples, seed: of the intervals, as in `significance.bootstrap_ratio`.
 
     Returns:
-        `BLEU-1` to `BLEU-4` (0 to 1), `ROUGE-L` (0 to 1), `CIDEr-D` (0 to 10), `WMD` (0 to 1); more is better.
+        `BLEU-1` to `BLEU-4`, `METEOR`, `ROUGE-L` (0 to 1), `CIDEr-D` (0 to 10), `WMD` (0 to 1); more is better.
+        `METEOR` is left out where it cannot be measured (`meteor.missing`).
 
     Raises:
         ValueError: fewer than two images, another number of references, or an image without a reference with words.
@@ -77,10 +78,15 @@ def evaluate(
         "WMD": np.array([word_mover(text, some, of) for text, some in zip(said, truth, strict=True)]),
     }
     ends = {name: bootstrap_ratio(values, n_resamples=n_resamples, seed=seed) for name, values in means.items()}
-    return _bleu(said, truth, n_resamples, seed) | {
+    scores = {
         name: Score(float(values.mean()), (float(ends[name][0]), float(ends[name][1])), values)
         for name, values in means.items()
     }
+    parts = _of_sums(bleu, bleu_counts(said, truth), n_resamples, seed)
+    scores |= {f"BLEU-{n + 1}": part for n, part in enumerate(parts)}
+    if meteor.missing() is None:
+        (scores["METEOR"],) = _of_sums(meteor.meteor, meteor.counts(said, truth), n_resamples, seed)
+    return {name: scores[name] for name in ORDER if name in scores}
 
 
 def split(text: str) -> Words:
@@ -92,16 +98,17 @@ def split(text: str) -> Words:
     return re.findall(r"\w+", text.lower())
 
 
-def _bleu(said: Sequence[Words], truth: Sequence[Sequence[Words]], n_resamples: int, seed: int) -> dict[str, Score]:
-    counts = bleu_counts(said, truth)
-    value, images = bleu(counts.sum(0)), bleu(counts)
+def _of_sums(of: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, n_resamples: int, seed: int) -> list[Score]:
+    """Scores of what is counted in all texts together; resamples are of images, `counts (image, count)`."""
     generator = np.random.default_rng(seed)
     drawn = generator.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=n_resamples)
-    ends = np.quantile(bleu(drawn @ counts), [0.025, 0.975], axis=0)
-    return {
-        f"BLEU-{n + 1}": Score(float(value[n]), (float(ends[0, n]), float(ends[1, n])), images[:, n])
-        for n in range(ORDERS)
-    }
+    value, *ends = (
+        np.atleast_1d(some) for some in (of(counts.sum(0)), *np.quantile(of(drawn @ counts), [0.025, 0.975], axis=0))
+    )
+    images = of(counts).reshape(len(counts), -1)
+    return [
+        Score(float(value[i]), (float(ends[0][i]), float(ends[1][i])), images[:, i]) for i in range(images.shape[1])
+    ]
 
 
 def bleu_counts(said: Sequence[Words], truth: Sequence[Sequence[Words]]) -> Float[np.ndarray, "image 10"]:
