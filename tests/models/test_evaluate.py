@@ -212,7 +212,7 @@ def test_what_a_captioner_writes_is_compared_with_its_own_image_and_another(para
             assert found[prefix + name]["value"] == pytest.approx(score.value, abs=1e-9)
             assert found[prefix + name]["interval"] == pytest.approx(score.interval, abs=1e-9)
             assert found[prefix + name]["n"] == 4
-    assert len(found) == 14
+    assert len(found) == 2 * len(wanted)
 
 
 def test_a_captioner_that_writes_what_people_wrote_is_perfect(paragraphs, monkeypatch):
@@ -281,7 +281,8 @@ def test_trained_models_beat_their_untrained_twins_by_far(name):
     for score in sorted({"phrase_accuracy", "region_accuracy"} & set(trained)):
         assert trained[score]["interval"][0] > twin[score]["interval"][1] + 0.05, score
     if name != "bert":  # and what it knows from another image, or guesses
-        assert trained["region_accuracy"]["interval"][0] > trained["commonest_region_accuracy"]["value"]
+        if name != "visualbert":  # which is never told where a hidden region is
+            assert trained["region_accuracy"]["interval"][0] > trained["commonest_region_accuracy"]["value"]
         assert trained["matching"]["interval"][0] > 0.6
         assert trained["gain_over_stranger"]["interval"][0] > 0.5
         assert trained["gain_over_blind"]["interval"][0] > 0.3
