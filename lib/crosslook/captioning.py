@@ -85,7 +85,8 @@ def evaluate(
     parts = _of_sums(bleu, bleu_counts(said, truth), n_resamples, seed)
     scores |= {f"BLEU-{n + 1}": part for n, part in enumerate(parts)}
     if meteor.missing() is None:
-        (scores["METEOR"],) = _of_sums(meteor.meteor, meteor.counts(said, truth), n_resamples, seed)
+        counts = meteor.counts(said, truth)
+        (scores["METEOR"],) = _of_sums(lambda sums: meteor.meteor(sums)[..., None], counts, n_resamples, seed)
     return {name: scores[name] for name in ORDER if name in scores}
 
 
@@ -99,16 +100,12 @@ def split(text: str) -> Words:
 
 
 def _of_sums(of: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, n_resamples: int, seed: int) -> list[Score]:
-    """Scores of what is counted in all texts together; resamples are of images, `counts (image, count)`."""
+    """Scores of what is counted in all texts together: `counts (image, count)`, `of (*, count) -> (*, score)`."""
     generator = np.random.default_rng(seed)
     drawn = generator.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=n_resamples)
-    value, *ends = (
-        np.atleast_1d(some) for some in (of(counts.sum(0)), *np.quantile(of(drawn @ counts), [0.025, 0.975], axis=0))
-    )
-    images = of(counts).reshape(len(counts), -1)
-    return [
-        Score(float(value[i]), (float(ends[0][i]), float(ends[1][i])), images[:, i]) for i in range(images.shape[1])
-    ]
+    value, images = of(counts.sum(0)), of(counts)
+    low, high = np.quantile(of(drawn @ counts), [0.025, 0.975], axis=0)
+    return [Score(float(value[i]), (float(low[i]), float(high[i])), images[:, i]) for i in range(len(value))]
 
 
 def bleu_counts(said: Sequence[Words], truth: Sequence[Sequence[Words]]) -> Float[np.ndarray, "image 10"]:
