@@ -83,11 +83,12 @@ def turns(inputs):
     return (inputs.features != 0).any(-1).all(1).tolist()
 
 
+@pytest.mark.parametrize("shown", [True, False])
 @pytest.mark.parametrize("kind", ["kl", "xe"])
 @pytest.mark.parametrize("name", ["uniter", "lxmert"])
-def test_losses_by_hand(stirred, batch, seen, name, kind):
+def test_losses_by_hand(stirred, batch, seen, name, kind, shown):
     model = Watched(stirred(name))
-    found = losses(model, batch, Objective(regions=kind), seeded(3))
+    found = losses(model, batch, Objective(regions=kind), seeded(3), shown=shown)
     assert list(found) == ["words", "regions", "matching"]
     swapped, (_, hidden), (asked, _) = seen["words of"], seen["words"], seen["regions"]
     by_words = turns(model.kept["inputs"])
@@ -100,8 +101,8 @@ def test_losses_by_hand(stirred, batch, seen, name, kind):
     )
     assert found["words"].item() == pytest.approx(wanted, rel=1e-4)
     each = []
-    for b, r in asked.nonzero().tolist():
-        if b in own and not by_words[b]:
+    for b, r in batch.region_mask.nonzero().tolist():
+        if b in own and (shown if by_words[b] else asked[b, r]):
             target = batch.class_probs[b, r].double()
             if kind == "xe":
                 each.append(nll(regions[b, r], target.tolist().index(max(target.tolist()))))
@@ -184,7 +185,7 @@ def test_a_batch_in_which_nothing_of_a_kind_is_asked_for_costs_nothing(stirred, 
     seen = set()
     for seed in range(40):
         model = Watched(stirred("uniter"))
-        found = losses(model, two, Objective(regions=kind), seeded(seed))
+        found = losses(model, two, Objective(regions=kind), seeded(seed), shown=False)
         by_words = sum(turns(model.kept["inputs"]))
         seen.add(by_words)
         assert (found["words"] == 0) == (by_words == 0)
@@ -364,10 +365,11 @@ def test_validation_is_the_mean_over_images_in_bits(stirred, little, monkeypatch
     task = Pretraining(little, little, Objective(), batch_size=5)
     model, calls, real = stirred("uniter"), [], pretraining.losses
 
-    def watched(model, batch, objective, generator):
+    def watched(model, batch, objective, generator, shown):
         assert objective is task.objective
+        assert not shown  # only what is hidden
         assert not torch.is_grad_enabled()
-        found = real(model, batch, objective, generator)
+        found = real(model, batch, objective, generator, shown=shown)
         calls.append((batch, found))
         return found
 
