@@ -33,8 +33,8 @@ def by_hand(model, corpus, seed=0):
     """Each score's cases, image by image: a list of a value for each word, region or pair that is asked for."""
     n = len(corpus.captions_of)
     generator = torch.Generator().manual_seed(1000 * seed)
-    first = torch.tensor([captions[0] for captions in corpus.captions_of])
-    batch = corpus.batch(torch.arange(n), first)
+    chosen = torch.tensor([captions[i % 5] for i, captions in enumerate(corpus.captions_of)])
+    batch = corpus.batch(torch.arange(n), chosen)
     phrases = masking.one_phrase(batch, generator)
     asked, covered = masking.regions(batch, generator)
     said = Counter(best(row) for image in corpus.images.class_probs for row in image)
@@ -44,7 +44,7 @@ def by_hand(model, corpus, seed=0):
         cases.setdefault(name, []).append(value)
 
     for b in range(n):
-        one = corpus.batch(torch.tensor([b]), first[b : b + 1])
+        one = corpus.batch(torch.tensor([b]), chosen[b : b + 1])
         length = one.ids.shape[1]
         words = [t for t in range(length) if phrases[b, t]]
         words = words or [t for t, i in enumerate(one.ids[0].tolist()) if i not in (PAD, CLS, SEP)]
@@ -52,7 +52,7 @@ def by_hand(model, corpus, seed=0):
         ids[0, words] = MASK
         sighted = replace(one, ids=ids)
         blind = replace(sighted, region_mask=one.region_mask & False)
-        another = corpus.batch(torch.tensor([(b + n // 2) % n]), first[b : b + 1])
+        another = corpus.batch(torch.tensor([(b + n // 2) % n]), chosen[b : b + 1])
         assert another.captions == one.captions
         strange = replace(another, ids=ids)
         for prefix, seen in (("", sighted), ("stranger_", strange), ("blind_", blind)):
@@ -71,7 +71,7 @@ def by_hand(model, corpus, seed=0):
                 note(f"{prefix}region_accuracy", float(best(logits[r]) == best(one.class_probs[0, r])))
         for r in asked[b].nonzero().flatten().tolist():
             note("commonest_region_accuracy", float(best(one.class_probs[0, r]) == said.most_common(1)[0][0]))
-        stranger = corpus.batch(torch.tensor([b]), first[[(b + n // 2) % n]])
+        stranger = corpus.batch(torch.tensor([b]), chosen[[(b + n // 2) % n]])
         assert stranger.captions != one.captions
         own, other = (model.match_logits(model(pair))[0] for pair in (one, stranger))
         note("matching", float(own[1] - own[0] > other[1] - other[0]))
@@ -145,7 +145,8 @@ def test_regions_that_are_asked_for_are_hidden_with_their_neighbours(stirred, li
     finally:
         with_hook.remove()
     generator = torch.Generator().manual_seed(0)
-    batch = little.batch(torch.arange(12), torch.arange(0, 60, 5))
+    chosen = torch.tensor([captions[i % 5] for i, captions in enumerate(little.captions_of)])
+    batch = little.batch(torch.arange(12), chosen)
     masking.one_phrase(batch, generator)
     asked, covered = masking.regions(batch, generator)
     assert (covered & ~asked).any()

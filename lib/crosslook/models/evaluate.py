@@ -39,8 +39,9 @@ Sums = Float[np.ndarray, "score image"]
 def scores(model: nn.Module, corpus: Corpus, seed: int = 0, control: nn.Module | None = None) -> Scores:
     """Every score that an encoder can have: its `value`, the `interval` around it (95%, bootstrap over images), `n`.
 
-    - `phrase_bits`, `phrase_accuracy`: of the words of a hidden phrase of the image's first caption; `stranger_...`:
-      with the regions of another image; `blind_...`: without any.
+    - `phrase_bits`, `phrase_accuracy`: of the words of a hidden phrase of one caption of each image (its first, second
+      and so on by turns, since first captions are the simplest); `stranger_...`: with the regions of another image;
+      `blind_...`: without any.
     - `gain_over_stranger`, `gain_over_blind`, `gain_over_bert`: how many bits a word its image saves the model, against
       both of these, and against `control`, a model of text alone that is asked for the same words.
     - `region_accuracy`: how often the first choice for a hidden region is the detector's; `deaf_...`: with only [CLS]
@@ -52,14 +53,14 @@ def scores(model: nn.Module, corpus: Corpus, seed: int = 0, control: nn.Module |
     device = next(model.parameters()).device
     sums: dict[str, list[Tensor]] = {}
     images = torch.arange(len(corpus.captions_of))
-    first = torch.tensor([captions[0] for captions in corpus.captions_of])
+    chosen = torch.tensor([captions[i % len(captions)] for i, captions in enumerate(corpus.captions_of)])
     commonest = _commonest(corpus.images)
     for number, some in enumerate(images.split(100)):
         generator = torch.Generator().manual_seed(1000 * seed + number)
-        batch = corpus.batch(some, first[some]).to(device)
+        batch = corpus.batch(some, chosen[some]).to(device)
         # The image half of the data set from here is never its own.
         elsewhere = (some + len(images) // 2) % len(images)
-        heard, seen = corpus.batch(some, first[elsewhere]).to(device), corpus.batch(elsewhere, first[some]).to(device)
+        heard, seen = corpus.batch(some, chosen[elsewhere]).to(device), corpus.batch(elsewhere, chosen[some]).to(device)
         for name, (total, count) in _of_batch(model, control, batch, heard, seen, commonest, generator).items():
             sums.setdefault(name, []).append(torch.stack([total, count]).cpu())
     found = {}
