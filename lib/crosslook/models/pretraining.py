@@ -104,7 +104,7 @@ def losses(
     Some pairs get a stranger's caption, and are asked only whether they match: such a pair teaches nothing about words.
     A pair that loses words is also asked for its regions, though they are there to see, as BERT is for some words that
     it sees and ViLBERT for a tenth of its regions. So a model learns to say what regions show, and words can use it.
-    Without that, models of this size take several times as long until they look at the image at all. `shown`: do so.
+    Without that, models of this size need twice as many passes until they look at the image. `shown`: do so.
     """
     single = objective.modality != "both" or model.image_input == "none"
     strangers = torch.zeros(len(batch), dtype=torch.bool) if single else _strangers(len(batch), generator)

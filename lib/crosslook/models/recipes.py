@@ -6,7 +6,7 @@ from crosslook.models.pretraining import Objective
 
 EPOCHS = 48
 """Epochs of the encoders: how often each image is seen, with one of its captions."""
-SHORT = 24
+SHORT = 12
 """Epochs of the models that differ in one thing from "uniter-short" or "lxmert-short"."""
 WIDE = 6
 """Epochs of the models of MiniLM's shape, nine times as much work as others."""
