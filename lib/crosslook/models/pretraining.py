@@ -27,13 +27,15 @@ class Objective:
 
     `regions`: `"kl"` (the detector's distribution over classes), `"xe"` (its first choice) or `"none"`. `threshold`,
     `measure`: which other regions are hidden with one that is asked for (`masking.regions`). `modality`: `"both"`, or
-    `"text"` or `"image"` alone, without matching.
+    `"text"` or `"image"` alone, without matching. `shown`: whether pairs that lose words are asked for the regions that
+    they see.
     """
 
     regions: str = "kl"
     threshold: float | None = 0.4
     measure: str = "iou"
     modality: str = "both"
+    shown: bool = True
 
     def __post_init__(self) -> None:
         known = {"regions": ("kl", "xe", "none"), "measure": ("iou", "iot"), "modality": ("both", "text", "image")}
@@ -82,29 +84,28 @@ class Pretraining:
 
     @torch.no_grad()
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """The same losses on the first caption of the val images, in bits."""
+        """The same losses on the first caption of the val images, of regions that are hidden alone, in bits."""
         sums: dict[str, float] = {}
         device = next(model.parameters()).device
         images = torch.arange(len(self.val.captions_of))
         chunks = images.split(self.batch_size)
+        hidden = replace(self.objective, shown=False)
         for number, some in enumerate(chunks):
             first = torch.tensor([self.val.captions_of[i][0] for i in some.tolist()])
             batch = self.val.batch(some, first).to(device)
-            found = losses(model, batch, self.objective, _generator(0, 0, number), shown=False)
+            found = losses(model, batch, hidden, _generator(0, 0, number))
             for name, loss in found.items():
                 sums[name] = sums.get(name, 0.0) + loss.item() * BITS * len(some) / len(images)
         return sums
 
 
-def losses(
-    model: nn.Module, batch: Batch, objective: Objective, generator: torch.Generator, *, shown: bool = True
-) -> dict[str, Tensor]:
+def losses(model: nn.Module, batch: Batch, objective: Objective, generator: torch.Generator) -> dict[str, Tensor]:
     """Losses of a batch of images and their own captions, in nats: `words`, `regions`, `matching`, where they apply.
 
     Some pairs get a stranger's caption, and are asked only whether they match: such a pair teaches nothing about words.
-    A pair that loses words is also asked for its regions, though they are there to see, as BERT is for some words that
-    it sees and ViLBERT for a tenth of its regions. So a model learns to say what regions show, and words can use it.
-    Without that, models of this size need twice as many passes until they look at the image. `shown`: do so.
+    A pair that loses words is also asked for its regions (`shown`), though they are there to see, as BERT is for some
+    words that it sees and ViLBERT for a tenth of its regions. So a model learns to say what regions show, and words can
+    use it: without, models of this size make half as much of the image after as many passes.
     """
     single = objective.modality != "both" or model.image_input == "none"
     strangers = torch.zeros(len(batch), dtype=torch.bool) if single else _strangers(len(batch), generator)
@@ -119,7 +120,7 @@ def losses(
         found["words"] = F.cross_entropy(logits[hidden_words], batch.ids[hidden_words], reduction="sum")
         found["words"] = found["words"] / hidden_words.sum().clamp(min=1)
     if objective.modality != "text" and model.image_input != "none" and objective.regions != "none":
-        if shown and objective.modality == "both":
+        if objective.shown and objective.modality == "both":
             asked = asked | (hidden_words.any(1, keepdim=True) & batch.region_mask)
         logits = head(model, "region_logits")(encoded)[asked]
         found["regions"] = region_loss(logits, batch.class_probs[asked], objective.regions)

@@ -58,6 +58,8 @@ RECIPES: dict[str, Recipe] = {
     "uniter-wide-minilm": Recipe("uniter-wide", start=MINILM, epochs=WIDE),
     # The loss for regions.
     "uniter-xe": Recipe("uniter", Objective(regions="xe"), epochs=SHORT),
+    # Asked only for regions that are hidden, as in the papers.
+    "uniter-hidden": Recipe("uniter", Objective(shown=False), epochs=SHORT),
     # Which regions are hidden with one that is asked for; in the others those with an IoU over 0.4.
     "uniter-alone": Recipe("uniter", Objective(threshold=None), epochs=SHORT),
     **{
