@@ -15,7 +15,7 @@ from crosslook.models.evaluate import scores
 from crosslook.models.recipes import ARCHITECTURES
 from crosslook.models.tokens import CLS, MASK, PAD, SEP
 
-WORDS = {"phrase_bits", "phrase_accuracy"}
+WORDS = {"blind_phrase_bits", "blind_phrase_accuracy"}
 
 
 def nll(row, wanted):
@@ -100,7 +100,7 @@ def test_gains_are_differences_word_by_word(stirred, little):
             found[f"{name}_phrase_bits"]["value"] - own, abs=1e-6
         )
     assert found["gain_over_bert"]["value"] == pytest.approx(
-        scores(control, little)["phrase_bits"]["value"] - own, abs=1e-6
+        scores(control, little)["blind_phrase_bits"]["value"] - own, abs=1e-6
     )
     assert {found[name]["n"] for name in found if name.startswith("gain")} == {found["phrase_bits"]["n"]}
     # The same model as its own control gains nothing by not being asked twice, image by image.
@@ -113,7 +113,7 @@ def test_the_control_has_the_scores_of_words_alone(stirred, little):
     assert found.keys() == WORDS
     # As blind as any other model without its image: the words are the same.
     sighted = scores(stirred("uniter"), little)
-    assert {name: found[name]["n"] for name in WORDS} == {name: sighted[f"blind_{name}"]["n"] for name in WORDS}
+    assert {name: found[name]["n"] for name in WORDS} == {name: sighted[name]["n"] for name in WORDS}
 
 
 def test_scores_follow_from_the_seed(stirred, little):
@@ -238,7 +238,7 @@ def test_the_command_writes_scores_beside_those_that_are_there(narrow, little, t
     found = json.loads(evaluate.FILE.read_text())
     assert list(found) == ["emoji/bert", "untrained/bert"]
     assert found["untrained/bert"] == json.loads(json.dumps(scores(zoo.untrained("bert"), little)))
-    assert found["emoji/bert"]["phrase_bits"]["value"] != found["untrained/bert"]["phrase_bits"]["value"]
+    assert found["emoji/bert"]["blind_phrase_bits"]["value"] != found["untrained/bert"]["blind_phrase_bits"]["value"]
     evaluate.FILE.write_text(json.dumps(found | {"emoji/other": {}}))
     evaluate.main(["lxmert"])
     assert "gain_over_bert" in json.loads(evaluate.FILE.read_text())["emoji/lxmert"]
@@ -278,8 +278,9 @@ def test_the_captioner_writes_about_its_image():
 def test_trained_models_beat_their_untrained_twins_by_far(name):
     found = json.loads((zoo.FOLDER / "scores.json").read_text())
     trained, twin = found[f"emoji/{name}"], found[f"untrained/{name}"]
-    assert trained["phrase_bits"]["interval"][1] < twin["phrase_bits"]["interval"][0] - 1
-    for score in sorted({"phrase_accuracy", "region_accuracy"} & set(trained)):
+    own = "blind_phrase" if name == "bert" else "phrase"
+    assert trained[f"{own}_bits"]["interval"][1] < twin[f"{own}_bits"]["interval"][0] - 1
+    for score in sorted({f"{own}_accuracy", "region_accuracy"} & set(trained)):
         assert trained[score]["interval"][0] > twin[score]["interval"][1] + 0.05, score
     if name != "bert":  # and what it knows from another image, or guesses
         if name != "visualbert":  # which is never told where a hidden region is

@@ -41,7 +41,7 @@ def scores(model: nn.Module, corpus: Corpus, seed: int = 0, control: nn.Module |
 
     - `phrase_bits`, `phrase_accuracy`: of the words of a hidden phrase of one caption of each image (its first, second
       and so on by turns, since first captions are the simplest); `stranger_...`: with the regions of another image;
-      `blind_...`: without any.
+      `blind_...`: without any, as a model of text alone always is.
     - `gain_over_stranger`, `gain_over_blind`, `gain_over_bert`: how many bits a word its image saves the model, against
       both of these, and against `control`, a model of text alone that is asked for the same words.
     - `region_accuracy`: how often the first choice for a hidden region is the detector's; `deaf_...`: with only [CLS]
@@ -123,7 +123,7 @@ def _of_batch(
         found[f"{prefix}phrase_bits"] = (losses * hidden).sum(1), n
         found[f"{prefix}phrase_accuracy"] = (right & hidden).sum(1), n
     if model.image_input == "none":
-        return {name.removeprefix("blind_"): pair for name, pair in found.items() if name.startswith("blind_")}
+        return {name: pair for name, pair in found.items() if name.startswith("blind_")}
     others = {name: found[f"{name}_phrase_bits"][0] for name in ("stranger", "blind")}
     if control is not None:
         others["bert"] = (_losses(control, unseen, batch.ids)[0] * hidden).sum(1)
