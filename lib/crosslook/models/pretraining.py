@@ -25,10 +25,10 @@ REGIONS = 20
 class Objective:
     """What a model learns from.
 
-    `regions`: `"kl"` (the detector's distribution over classes), `"xe"` (its first choice) or `"none"`. `threshold`,
-    `measure`: which other regions are hidden with one that is asked for (`masking.regions`). `modality`: `"both"`, or
-    `"text"` or `"image"` alone, without matching. `shown`: whether pairs that lose words are asked for the regions that
-    they see.
+    `regions`: `"kl"` (the detector's distribution over classes), `"xe"` (its first choice, weighted by how sure it is)
+    or `"none"`. `threshold`, `measure`: which other regions are hidden with one that is asked for (`masking.regions`).
+    `modality`: `"both"`, or `"text"` or `"image"` alone, without matching. `shown`: whether pairs that lose words are
+    asked for the regions that they see.
     """
 
     regions: str = "kl"
@@ -173,9 +173,14 @@ def some_regions(batch: Batch, n: int, generator: torch.Generator) -> Batch:
 
 
 def region_loss(logits: Tensor, target: Tensor, kind: str) -> Tensor:
-    """Mean loss over regions `(region, class)`, in nats: KL divergence from the detector, or its first choice."""
+    """Mean loss over regions `(region, class)`, in nats.
+
+    `kl`: divergence from the detector's distribution `target`; `xe`: cross-entropy with its first choice, which counts
+    as much as the detector is sure of it (Tan and Bansal 2019; Frank et al. 2021, section 6.2).
+    """
     if kind == "xe":
-        return F.cross_entropy(logits, target.argmax(-1), reduction="sum") / max(len(logits), 1)
+        sure, first = target.max(-1)
+        return (sure * F.cross_entropy(logits, first, reduction="none")).sum() / max(len(logits), 1)
     return F.kl_div(F.log_softmax(logits, -1), target, reduction="sum") / max(len(logits), 1)
 
 
