@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from crosslook import data as datasets
 from crosslook import gold_labels
 from crosslook.ablation_examples import batches, cases, examples, images
+from crosslook.data import bottom_up
 from crosslook.data.sample import Phrase, Regions, Sample
 from crosslook.models import tokens
 
@@ -126,6 +127,12 @@ def test_names_without_a_distribution_get_all_of_it_behind_background():
     known = replace(one, regions=replace(one.regions, classes=("man", "__background__", "guitar")))
     probs = cases([known], examples([known]), tokens.emoji()).batch.class_probs
     assert probs.tolist() == [[[0, 0, 1], [1, 0, 0]]]
+    several = replace(one, regions=replace(one.regions, classes=("man,gentleman", "guitar,lute")))
+    probs = cases([several], examples([several]), tokens.emoji()).batch.class_probs
+    assert probs.tolist() == [[[0, 0, 1], [0, 1, 0]]]
+    other = replace(one, regions=replace(one.regions, classes=("man", "lute")))
+    with pytest.raises(ValueError, match="labels: expected names of classes, got guitar"):
+        cases([other], examples([other]), tokens.emoji())
 
 
 def test_a_distribution_stays_as_it_is():
@@ -213,7 +220,7 @@ def test_confusion_by_hand():
 def published(shared):
     folder = shared / "data" / "frank2021"
     found = {name: json.loads((folder / f"{name}.json").read_text()) for name in ("ix2type", "ix2label", "nouns")}
-    return found | {"classes": (folder / "objects_vocab.txt").read_text().splitlines()}
+    return found | {"classes": bottom_up.vocabulary(folder / "objects_vocab.txt")}
 
 
 @pytest.fixture(scope="module")

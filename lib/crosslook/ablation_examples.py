@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from crosslook.boxes import iot, iou
-from crosslook.data.sample import Batch, Phrase, Regions, Sample, Tokenize, collate
+from crosslook.data.sample import Batch, Phrase, Regions, Sample, Tokenize, collate, first_name
 
 THRESHOLD = 0.5
 """Regions that cover more of a phrase's box than this may give it away (section 4.4)."""
@@ -95,7 +95,7 @@ def cases(samples: Sequence[Sample], chosen: Sequence[Example], tokenize: Tokeni
     class; background, where it is none of them, is put before the classes, as the published models have it.
 
     Raises:
-        ValueError: for no examples, and as `collate` does.
+        ValueError: for no examples, for regions whose names are of no class, and as `collate` does.
     """
     if not chosen:
         raise ValueError("chosen: expected at least one example, got none")
@@ -132,7 +132,9 @@ def _with_distribution(regions: Regions) -> Regions:
     if regions.class_probs is not None or regions.labels is None or regions.classes is None:
         return regions
     without = all(name.strip("_") != "background" for name in regions.classes)
-    column = {name: place for place, name in enumerate(regions.classes, int(without))}
+    column = {first_name(names): place for place, names in enumerate(regions.classes, int(without))}
+    if unknown := {*regions.labels} - {*column}:
+        raise ValueError(f"labels: expected names of classes, got {', '.join(sorted(unknown)[:5])}")
     named = np.zeros((len(regions.boxes), int(without) + len(regions.classes)), dtype=np.float32)
     named[np.arange(len(named)), [column[label] for label in regions.labels]] = 1
     return replace(regions, class_probs=named)

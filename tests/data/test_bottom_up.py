@@ -137,15 +137,16 @@ def test_regions_and_back(tmp_path):
     image = _image("a", 3)
     image.objects_id[:] = [0, 2, 1]
     image.attrs_id[:] = [1, 1, 0]
-    regions = bottom_up.to_regions(image, ("dog", "cat", "man"), ("red", "big"))
+    regions = bottom_up.to_regions(image, ("dog", "cat,kitten", "man"), ("red,crimson", "big"))
     assert regions.labels == ("dog", "man", "cat")
     assert [row[0][0] for row in regions.attributes] == ["big", "big", "red"]
     assert regions.class_probs is None
+    assert regions.classes == ("dog", "cat,kitten", "man")
     probs = np.eye(3, dtype=np.float32)[[0, 2, 1]] * image.objects_conf[:, None]
     full = bottom_up.Regions(
-        regions.boxes, regions.labels, regions.attributes, probs, regions.features, ("dog", "cat", "man")
+        regions.boxes, regions.labels, regions.attributes, probs, regions.features, regions.classes
     )
-    _same(bottom_up.from_regions("a", 40, 30, full, ("red", "big")), image)
+    _same(bottom_up.from_regions("a", 40, 30, full, ("red,crimson", "big")), image)
     with pytest.raises(ValueError, match=r"regions of image a: expected .*, got no class_probs"):
         bottom_up.from_regions("a", 40, 30, regions, ("red", "big"))
     with pytest.raises(IndexError, match="objects_id: expected ids below 2, got 2"):

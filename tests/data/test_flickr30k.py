@@ -193,7 +193,7 @@ def test_detected_regions_from_a_file(tmp_path):
     assert regions.boxes.tolist() == boxes
     assert regions.features[1].tolist() == [3, 4, 5]
     assert regions.labels == ("a", "c", "d", "e")
-    assert regions.classes == ("a", "c", "d", "e")
+    assert regions.classes == ("a,b", "c", "d", "e")
     assert regions.attributes[2] == (("red", 0.25),)
     # By hand: (0, 0, 3, 9) covers 20 of 40 pixels, half; (10, ...) 80 of 144, (11, ...) 72 of 144, exactly half.
     assert data[2].links == (frozenset({0, 1, 2, 3}), frozenset({0, 2, 3}), frozenset(), frozenset())

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from crosslook.data.errors import DataError
-from crosslook.data.sample import Regions
+from crosslook.data.sample import Regions, first_name
 from crosslook.progress import track
 
 FIELDS = (
@@ -126,10 +126,10 @@ class Table(Mapping[str, Detections]):
 
 
 def vocabulary(path: Path) -> tuple[str, ...] | None:
-    """The classes of a vocabulary file: one a line, its first name where commas part several. None without a file."""
+    """The classes of a vocabulary file, one a line, with all their names. None without a file."""
     if not path.is_file():
         return None
-    return tuple(line.split(",")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
+    return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines())
 
 
 def to_regions(
@@ -145,8 +145,8 @@ def to_regions(
     named = zip(image.attrs_id, image.attrs_conf.tolist(), strict=True)
     return Regions(
         boxes=image.boxes,
-        labels=None if objects is None else tuple(objects[i] for i in image.objects_id),
-        attributes=None if attributes is None else tuple(((attributes[i], conf),) for i, conf in named),
+        labels=None if objects is None else tuple(first_name(objects[i]) for i in image.objects_id),
+        attributes=None if attributes is None else tuple(((first_name(attributes[i]), conf),) for i, conf in named),
         features=image.features,
         classes=None if objects is None else tuple(objects),
     )
@@ -162,15 +162,16 @@ def from_regions(image_id: str, width: int, height: int, regions: Regions, attri
     needed = ("features", "labels", "classes", "class_probs", "attributes")
     if missing := [name for name in needed if getattr(regions, name) is None]:
         raise ValueError(f"regions of image {image_id}: expected {', '.join(needed)}, got no {', '.join(missing)}")
-    objects_id = np.array([regions.classes.index(label) for label in regions.labels], dtype=np.int64)
-    best = [max(found, key=lambda pair: pair[1], default=(attributes[0], 0.0)) for found in regions.attributes]
+    classes, known = ([first_name(names) for names in each] for each in (regions.classes, attributes))
+    objects_id = np.array([classes.index(label) for label in regions.labels], dtype=np.int64)
+    best = [max(found, key=lambda pair: pair[1], default=(known[0], 0.0)) for found in regions.attributes]
     return Detections(
         image_id=image_id,
         width=width,
         height=height,
         objects_id=objects_id,
         objects_conf=regions.class_probs[np.arange(len(objects_id)), objects_id],
-        attrs_id=np.array([list(attributes).index(name) for name, _ in best], dtype=np.int64),
+        attrs_id=np.array([known.index(name) for name, _ in best], dtype=np.int64),
         attrs_conf=np.array([confidence for _, confidence in best], dtype=np.float32),
         boxes=regions.boxes,
         features=regions.features,

@@ -38,12 +38,18 @@ class Phrase:
     boxes: Float32[np.ndarray, "box 4"]
 
 
+def first_name(names: str) -> str:
+    """The first of a class' names, which commas part: "stop sign" of "stop sign,stopsign"."""
+    return names.split(",")[0].strip()
+
+
 @dataclass(frozen=True, eq=False)
 class Regions:
     """What a detector, or an annotator, found in an image. Everything but the boxes is optional.
 
     `labels` are class names; `attributes` hold (name, confidence) pairs for each region; `class_probs` is a
-    distribution over `classes`. Raises ValueError when something has another number of regions than `boxes`.
+    distribution over `classes`. A class may have several names, parted by commas as in "stop sign,stopsign"; a label is
+    the first. Raises ValueError when something has another number of regions than `boxes`.
     """
 
     boxes: Float32[np.ndarray, "region 4"]
