@@ -16,7 +16,7 @@ def test_an_effect_by_hand():
     found = effects.effect(ablated, intact, images)
     assert found.value == pytest.approx(3 / 4)  # the fourth example is left out
     assert found.share == pytest.approx(3 / 8)
-    change = np.array([1, 2, 0])
+    change = np.array([1 / 2, 2, 0])  # of an image, however many examples it has
     assert found.size == pytest.approx(change.mean() / change.std(ddof=1))
     assert (found.examples, found.images) == (4, 3)
     assert found.interval[0] <= found.value <= found.interval[1]

@@ -11,9 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosslook import data as datasets
-from crosslook import gold_labels
 from crosslook.ablation_examples import batches, cases, examples, images
-from crosslook.data import bottom_up
 from crosslook.data.sample import Phrase, Regions, Sample
 from crosslook.models import tokens
 
@@ -178,67 +176,14 @@ def test_works_on_emoji_entities(emoji):
     assert own[torch.arange(20), found.target()].all()
 
 
-# ---------------------------------------------------------------- gold labels
-
-
-def test_nouns_of_phrases_as_tagged_in_their_captions(emoji):
-    chosen = examples(emoji)[:60]
-    found = dict(zip((one.text.lower() for one in chosen), gold_labels.nouns(emoji, chosen), strict=True))
-    for text, nouns in found.items():
-        assert set(nouns) <= set(text.split())
-    simple = {text: nouns for text, nouns in found.items() if text in ("a man", "a woman", "a boy", "a girl", "a dog")}
-    assert simple
-    assert all(nouns == (text.split()[1],) for text, nouns in simple.items())
-
-
-def test_label_match_by_hand():
-    classes = ("background", "man", "stop sign,stopsign", "old_man", "racket,bat", "bat")
-    found = [["Man"], ["stop", "sign"], ["stopsign"], ["old", "man"], ["man", "hat"], [], ["bat"], ["racket"]]
-    assert gold_labels.label_match(found, classes) == [1, 2, 2, 3, None, None, None, 4]
-
-
-def test_types_of_classes_by_majority():
-    labels, types = [0, 0, 0, 2, None], ["people", "scene", "people", "animals", "other"]
-    assert gold_labels.class_types(labels, types, 4) == ["people", "other", "animals", "other"]
-    with pytest.raises(ValueError, match="types: expected 5"):
-        gold_labels.class_types(labels, types[:2], 4)
-
-
-def test_confusion_by_hand():
-    types = ["people", "people", "animals", "other"]
-    found = gold_labels.confusion([0, 0, 1, 2, 2], [0, 1, 2, 2, 0], types, ["people", "animals", "other"])
-    # People are said three times: rightly, within the type, and of an animal.
-    np.testing.assert_allclose(found, [[1 / 3, 1 / 2, np.nan], [1 / 3, 0, np.nan], [0, 0, np.nan]])
-    with pytest.raises(ValueError, match="said: expected 1"):
-        gold_labels.confusion([0], [0, 1], types, ["people"])
-
-
 # ---------------------------------------------------------------- the published counts
 
 
-@pytest.fixture(scope="module")
-def published(shared):
-    folder = shared / "data" / "frank2021"
-    found = {name: json.loads((folder / f"{name}.json").read_text()) for name in ("ix2type", "ix2label", "nouns")}
-    return found | {"classes": bottom_up.vocabulary(folder / "objects_vocab.txt")}
-
-
-@pytest.fixture(scope="module")
-def flickr(shared):
+@pytest.mark.realdata
+def test_flickr30k_has_exactly_the_published_examples(shared):
     source = shared / "data" / "flickr30k_entities" / "flickr30k_entities_v1_full.tar.xz"
-    return datasets.load(f"flickr30k:{source}:val")
-
-
-@pytest.mark.realdata
-def test_flickr30k_has_exactly_the_published_examples(flickr, published):
-    chosen = examples(flickr)
+    chosen = examples(datasets.load(f"flickr30k:{source}:val"))
+    published = json.loads((shared / "data" / "frank2021" / "ix2type.json").read_text())
     assert len(chosen) == 14_433
-    assert [one.type for one in chosen] == [published["ix2type"][str(i)] for i in range(14_433)]
+    assert [one.type for one in chosen] == [published[str(i)] for i in range(14_433)]
     assert len(set(images(chosen))) == 1_000
-
-
-@pytest.mark.realdata
-def test_label_match_is_exactly_the_published_one(published):
-    found = gold_labels.label_match(published["nouns"], published["classes"])
-    assert sum(label is not None for label in found) == 10_159
-    assert {str(i): label for i, label in enumerate(found) if label is not None} == published["ix2label"]

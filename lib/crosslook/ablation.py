@@ -67,7 +67,9 @@ def region_log_probs(
 ) -> dict[str, Float[Tensor, "batch class"]]:
     """What a model says of the region that shows the phrase best, under several conditions, as log-probabilities.
 
-    In every condition the region and all others that are hit have features of 0 (section 4.3).
+    In every condition the region and all others that are hit have features of 0 (section 4.3), and the row for the
+    whole image, where a model has one, is the mean of what is left. The published program does so for words only; here
+    it keeps the mean of all regions, of which the hidden ones are a part.
 
     Returns:
         For each condition `(batch, class)`, in nats; NaN where no region is hit.

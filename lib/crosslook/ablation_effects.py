@@ -17,8 +17,9 @@ from crosslook.significance import bootstrap_ratio, permutation_paired
 class Effect:
     """What ablation costs: `value` bits, the mean over examples of ablated minus intact, 95% interval over images.
 
-    `share` is that as a share of the intact loss. `size` is the mean difference of an image's sums in units of its
-    standard deviation (Cohen's d for pairs), `p` a permutation test that flips images.
+    `share` is that as a share of the intact loss. `size` is the mean over images of an image's mean difference, in
+    units of its standard deviation (Cohen's d for pairs; NaN where all are equal), `p` a permutation test that flips
+    images.
     """
 
     value: float
@@ -39,20 +40,26 @@ def effect(
 ) -> Effect:
     """Compare losses of the same examples under two conditions; examples that are NaN in one are left out.
 
+    Args:
+        ablated, intact: losses in bits.
+        images: the image of each example, from 0.
+        seed: of resamples and flips.
+
     Raises:
         ValueError: when no example is left.
     """
     before, count = per_image(np.where(np.isnan(ablated), np.nan, intact), images)
     after, _ = per_image(np.where(np.isnan(intact), np.nan, ablated), images)
     change = after - before
+    mean = change / count
     test = permutation_paired(after, before, seed=seed)
-    spread = change.std(ddof=1) if len(change) > 1 else 0.0
+    spread = mean.std(ddof=1) if len(mean) > 1 else 0.0
     return Effect(
         value=float(change.sum() / count.sum()),
         interval=_ends(bootstrap_ratio(change, count, seed=seed)),
         share=float(change.sum() / before.sum()),
         share_interval=_ends(bootstrap_ratio(change, before, seed=seed)),
-        size=float(change.mean() / spread) if spread > 0 else float("nan"),
+        size=float(mean.mean() / spread) if spread > 0 else float("nan"),
         p=float(test.p),
         examples=int(count.sum()),
         images=len(count),
