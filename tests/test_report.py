@@ -31,9 +31,14 @@ def test_refuses_what_cannot_be_believed(change, complaint):
         report.record("accuracy", **{**GOOD, **change})
 
 
-def test_refuses_a_name_that_would_read_wrongly():
-    with pytest.raises(ValueError, match="without a colon"):
-        report.record("a: b", **GOOD)
+def test_refuses_a_result_without_a_name():
+    with pytest.raises(ValueError, match="name: expected what was measured"):
+        report.record("", **GOOD)
+
+
+def test_a_name_may_hold_what_a_model_is_called():
+    made = report.Result("loss (volta:a: b)", 1.0, 3, (0.5, 1.5), {"chance": 2.0})._repr_mimebundle_()
+    assert "<strong>loss (volta:a: b)</strong>: 1 [0.5, 1.5], n = 3; chance 2<" in made["text/html"]
 
 
 def _cell(*results):

@@ -26,13 +26,16 @@ class Result:
     note: str = ""
 
     def __str__(self) -> str:
+        return f"{self.name}: {self._said()}"
+
+    def _said(self) -> str:
         low, high = self.interval
         unit = f" {self.unit}" if self.unit else ""
         controls = ", ".join(f"{name} {value:.3g}" for name, value in self.control.items())
-        return f"{self.name}: {self.value:.3g}{unit} [{low:.3g}, {high:.3g}], n = {self.n:,}; {controls}"
+        return f"{self.value:.3g}{unit} [{low:.3g}, {high:.3g}], n = {self.n:,}; {controls}"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        name, rest = html.escape(str(self)).split(": ", 1)
+        name, rest = html.escape(self.name), html.escape(self._said())
         note = f"<br><small>{html.escape(self.note)}</small>" if self.note else ""
         line = f'<p class="crosslook-result"><strong>{name}</strong>: {rest}{note}</p>'
         return {"text/plain": str(self), "text/html": line, MEDIA_TYPE: asdict(self)}
@@ -51,7 +54,7 @@ def record(
     """Record and display one result.
 
     Args:
-        name: what was measured, unique in its notebook, without a colon.
+        name: what was measured, unique in its notebook.
         value: the measurement.
         n: how many independent things (images, phrases, ...) it rests on; at least 1.
         interval: lower and upper end of its interval, in the same unit.
@@ -62,8 +65,8 @@ def record(
     Raises:
         ValueError: if a part is missing or is not a finite number.
     """
-    if not name or ":" in name:
-        raise ValueError(f"name: expected a short text without a colon, got {name!r}")
+    if not name:
+        raise ValueError("name: expected what was measured, got an empty text")
     if n < 1:
         raise ValueError(f"n of {name!r}: expected at least 1, got {n}")
     if not control:
