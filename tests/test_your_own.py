@@ -1,4 +1,4 @@
-"""The way that the page "Your own data and models" goes, on files in the published forms, from the first to the last."""
+"""The way that the page "Your own data and models" goes, on files in the published forms, from first to last."""
 
 import json
 from dataclasses import replace
