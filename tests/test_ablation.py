@@ -242,6 +242,8 @@ def test_the_mean_feature_counts_an_image_once_for_each_phrase(some):
     torch.testing.assert_close(conditions.mean_feature(halves), expected, rtol=0, atol=1e-6)
     with pytest.raises(ValueError, match="parts: expected an example with regions"):
         conditions.mean_feature([])
+    with pytest.raises(ValueError, match="parts: expected region features, got none"):
+        conditions.mean_feature([replace(some, batch=replace(some.batch, features=None))])
 
 
 def test_strangers_come_from_other_images(some):

@@ -127,6 +127,9 @@ def vision_for_language(
         cases: the examples.
         filler: the feature of what is gone, `mean_feature`.
         thresholds: of what counts as showing the phrase; the conditions are called "object 0.5" and so on.
+
+    Returns:
+        As `word_bits`, which also raises what this raises.
     """
     objects = {f"object {each:g}": without_regions(cases.batch, cases.hits(each), filler) for each in thresholds}
     nothing = without_regions(cases.batch, cases.hits(-1), filler)
@@ -146,7 +149,10 @@ def language_for_vision(
 
     Returns:
         "kl none", "kl phrase", "kl all" against the detector's distribution, "xe none" and so on against its first
-        choice, and with `gold` also "gold none" and so on against that.
+        choice, and with `gold` also "gold none" and so on against that; one loss an example, in bits.
+
+    Raises:
+        ValueError: as `region_log_probs` and `silver`.
     """
     mask = mask_id(model)
     gone = {"phrase": cases.phrase, "all": cases.words}

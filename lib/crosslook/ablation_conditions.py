@@ -53,9 +53,14 @@ def mean_feature(parts: Iterable[Cases]) -> Float[Tensor, " dim"]:
 
     So an image counts once for each of its phrases, as in the published study. Its row for the whole image, which is
     the mean of the others, does not change a mean.
+
+    Raises:
+        ValueError: for a part without features, or no regions in any.
     """
     total, count = None, 0
     for part in parts:
+        if part.batch.features is None:
+            raise ValueError("parts: expected region features, got none")
         present = part.batch.region_mask[..., None]
         each = (part.batch.features * present).sum(1) / present.sum(1).clamp(min=1)
         there = present.any(1)[:, 0]

@@ -65,7 +65,11 @@ def margin(model: nn.Module, batch: Batch) -> Float[Tensor, " batch"]:
 
 @torch.no_grad()
 def square(model: nn.Module, cases: Cases, filler: Float[Tensor, " dim"], score: Score = margin) -> Square:
-    """The four scores of each example. Absent words are [MASK], absent regions have the feature `filler`."""
+    """The four scores of each example. Absent words are [MASK], absent regions have the feature `filler`.
+
+    Raises:
+        ValueError: for a model that knows no [MASK], and as `without_regions` and the score.
+    """
     present = cases.batch.region_mask
     deaf = without_words(cases.batch, cases.words, mask_id(model))
     blind, neither = (without_regions(batch, present, filler) for batch in (cases.batch, deaf))
@@ -133,6 +137,9 @@ def parts(
 
     A coalition is a caption in which all other words are [MASK], with an image in which all other regions have the
     feature `filler`. It takes `2 n_orders (words + regions + 1)` passes an example.
+
+    Raises:
+        ValueError: as `square` and `shapley`.
     """
     mask, found = mask_id(model), []
     for row in range(len(cases)):
