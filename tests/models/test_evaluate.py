@@ -216,7 +216,7 @@ def test_what_a_captioner_writes_is_compared_with_its_own_image_and_another(para
     assert len(found) == 2 * len(wanted)
 
 
-def test_a_captioner_that_writes_what_people_wrote_is_perfect(paragraphs, monkeypatch):
+def test_a_captioner_that_writes_the_truth_is_perfect(paragraphs, monkeypatch):
     def copy(model, batch, width, length):
         assert width == 2
         return batch.ids
