@@ -326,7 +326,41 @@ def _stopping(real):
     return validate
 
 
-def test_the_command_knows_its_names(monkeypatch, capsys):
+def test_what_is_trained_beside_shipped_weights_says_how_to_load_it(kept, monkeypatch, capsys):
+    folder, _ = kept
+    recipe(monkeypatch, "tiny")
+    train.main(["tiny", "--device", "cpu"])
+    assert "shipped" not in capsys.readouterr().out
+    shipped = folder / "zoo" / "tiny.safetensors"
+    checkpoint.save(zoo.untrained("vilbert", 1), shipped)
+    train.main(["tiny", "--device", "cpu"])
+    said, path = capsys.readouterr().out, folder / "cache/zoo/tiny.safetensors"
+    assert f"models.load('emoji/tiny') still gives the shipped {shipped}" in said
+    assert f"checkpoint.load(zoo.untrained('vilbert'), '{path}')" in said
+    assert not same(checkpoint.load(zoo.untrained("vilbert"), path), models.load("emoji/tiny"))
+    train.main(["tiny", "--device", "cpu", "--ship"])
+    assert "still gives" not in capsys.readouterr().out
+    assert same(checkpoint.load(zoo.untrained("vilbert"), path), models.load("emoji/tiny"))
+    assert not list(folder.rglob("*.part"))
+
+
+@pytest.mark.parametrize("ship", [False, True])
+def test_all_leaves_out_what_it_has_trained(kept, monkeypatch, capsys, ship):
+    folder, _ = kept
+    ran, options = [], ["--ship"] if ship else []
+    monkeypatch.setattr(train, "train", lambda name, **options: ran.append(name))
+    place = folder / "zoo" if ship else folder / "cache" / "zoo"
+    checkpoint.save(zoo.untrained("bert"), place / "bert.safetensors", {"recipe": str(RECIPES["bert"])})
+    checkpoint.save(zoo.untrained("uniter"), place / "uniter.safetensors", {"recipe": "another"})
+    checkpoint.save(zoo.untrained("lxmert"), place / "lxmert.safetensors")
+    train.main(["all", *options])
+    assert ran == ["uniter", "lxmert", "ort", "vilbert", "vl-bert", "visualbert"]
+    assert f"bert: {place / 'bert.safetensors'} is there, by the same recipe" in capsys.readouterr().out
+    train.main(["bert", *options])  # asked for by its name
+    assert ran[6:] == ["bert"]
+
+
+def test_the_command_knows_its_names(kept, monkeypatch, capsys):
     ran = []
     monkeypatch.setattr(train, "train", lambda name, **options: ran.append((name, options)))
     train.main(["all"])
