@@ -1,4 +1,6 @@
-"""Models by a short name; every one takes a `crosslook.data.sample.Batch` and answers `crosslook.models.protocol`.
+"""Models by a short name; each takes a `crosslook.data.sample.Batch`.
+
+All but the planted answer `crosslook.models.protocol`; those tell only where things stand in their attention.
 
 | name | what it is |
 |---|---|

@@ -1,6 +1,6 @@
-"""What every model answers, whatever its architecture: notebooks are written against this and run on all of them.
+"""What models answer, whatever their architecture: notebooks are written against this and run on all of them.
 
-A model is an `nn.Module` with
+A model is an `nn.Module` with (of a planted one only the third and the fourth)
 
 - `tokenize(caption)`: ids and character spans, for `crosslook.data.sample.collate`;
 - `model(batch) -> Encoded`;
