@@ -66,7 +66,8 @@ def fit(
         about: what the task is, in words; a run goes on only with the same.
 
     Returns:
-        The log: for each epoch its losses, validation and seconds.
+        The log: for each epoch its losses, validation and seconds. In the zoo's logs `train` is in nats and of
+        everything that is asked, `val` in bits and of hidden regions alone.
 
     Raises:
         ValueError: the folder holds a run of another length, seed, learning rate or task.
