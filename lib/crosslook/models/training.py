@@ -2,7 +2,8 @@
 
 A task has `n_batches`, `batch(epoch, index) -> Batch`, `losses(model, batch, generator) -> {name: loss}` and
 `validate(model) -> {name: number}`; everything random in it follows from a seed, the epoch and the index. So a run that
-was killed and resumed ends with the same weights as one that was not.
+was killed and resumed ends with the same weights as one that was not. That is shown on a CPU alone, bit for bit; on a
+GPU, which may add up in another order each time, tests ask only that a resumed run goes on and learns.
 """
 
 import json
