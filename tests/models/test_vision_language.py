@@ -395,6 +395,8 @@ def test_a_model_follows_from_its_seed(pairs):
 def test_a_batch_that_does_not_fit_is_an_error(seeing, pairs, few):
     with pytest.raises(ValueError, match="batch: expected tokens, got none; give collate the model's tokenize"):
         seeing(collate([few[0]]))
+    with pytest.raises(ValueError, match=r"token ids below 795, got 795; give collate the model's tokenize"):
+        seeing(replace(pairs, ids=pairs.ids.clamp(min=795)))
     with pytest.raises(ValueError, match="batch: expected region features of width 128, got none"):
         seeing(replace(pairs, features=None))
     with pytest.raises(ValueError, match="batch: expected region features of width 128, got 100"):

@@ -16,10 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Bool, Int
-from torch import Tensor, nn
-
-from crosslook.data.sample import Batch
+from torch import nn
 
 ADAPTERS = {
     "lxmert": "hub_regions.Lxmert",
@@ -61,24 +58,6 @@ def load(name: str, tokenizer: str | None = None) -> nn.Module:
     model = _weights(name, source, local, config)
     made = getattr(import_module(f"crosslook.models.{module}"), adapter)(model, *parts)
     return made.eval()
-
-
-def tokens(batch: Batch, vocab: int, longest: int) -> tuple[Int[Tensor, "batch text"], Bool[Tensor, "batch text"]]:
-    """The ids and mask of a batch.
-
-    Raises:
-        ValueError: for a batch without tokens, with more than `longest` in a caption, or with ids from `vocab` on.
-    """
-    if batch.ids is None or batch.text_mask is None:
-        raise ValueError("batch: expected tokens, got none; give collate the model's tokenize")
-    if batch.ids.shape[1] > longest:
-        worst = batch.captions[int(batch.text_mask.sum(1).argmax())]
-        raise ValueError(f"batch: expected at most {longest} tokens a caption, got {batch.ids.shape[1]} for {worst!r}")
-    if batch.ids.numel() and int(batch.ids.max()) >= vocab:
-        raise ValueError(
-            f"batch: expected token ids below {vocab}, got {int(batch.ids.max())}; give collate the model's tokenize"
-        )
-    return batch.ids, batch.text_mask
 
 
 def tokenize(tokenizer: Any, caption: str, special: bool) -> tuple[list[int], list[tuple[int, int]]]:
