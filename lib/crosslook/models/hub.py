@@ -18,6 +18,8 @@ from typing import Any
 
 from torch import nn
 
+from crosslook.models.checkpoint import listed
+
 ADAPTERS = {
     "lxmert": "hub_regions.Lxmert",
     "visual_bert": "hub_regions.VisualBert",
@@ -30,8 +32,6 @@ ADAPTERS = {
     "smolvlm": "hub_decoders.Decoder",
     "idefics3": "hub_decoders.Decoder",
 }
-LISTED = 5
-"""How many wrong weights an error lists."""
 
 
 def load(name: str, tokenizer: str | None = None) -> nn.Module:
@@ -170,10 +170,7 @@ def _weights(name: str, source: str, local: bool, config: Any) -> nn.Module:
         for key, there, expected in sorted(found["mismatched_keys"])
     ]
     if problems := wrong + missing:
-        more = f" and {len(problems) - LISTED} more" if len(problems) > LISTED else ""
-        raise ValueError(
-            f"hf:{name}: expected weights that fit {fitting[0].__name__}, but {', '.join(problems[:LISTED])}{more}"
-        )
+        raise ValueError(f"hf:{name}: expected weights that fit {fitting[0].__name__}, but {listed(problems)}")
     return model
 
 
