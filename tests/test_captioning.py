@@ -139,6 +139,16 @@ def test_cider_d_against_loops(images):
     np.testing.assert_allclose(cider_d(said, truth), slow_cider(said, truth), atol=1e-9)
 
 
+@settings(max_examples=50)
+@given(images=corpus(WORDS))
+def test_cider_d_against_the_published_program(images):
+    scorer = pytest.importorskip("pycocoevalcap.cider.cider_scorer").CiderScorer()
+    for words, some in images:
+        scorer += (" ".join(words), [" ".join(other) for other in some])
+    said, truth = zip(*images, strict=True)
+    np.testing.assert_allclose(cider_d(said, truth), scorer.compute_score()[1], atol=1e-9)
+
+
 def test_cider_d_by_hand():
     """Two images. "a" is in both and weighs nothing; all other words weigh log 2."""
     truth = [[split("a red dog")], [split("a green bird sings")]]

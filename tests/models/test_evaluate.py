@@ -216,7 +216,7 @@ def test_what_a_captioner_writes_is_compared_with_its_own_image_and_another(para
     assert len(found) == 2 * len(wanted)
 
 
-def test_a_captioner_that_writes_what_people_wrote_is_perfect(paragraphs, monkeypatch):
+def test_a_captioner_that_writes_the_truth_is_perfect(paragraphs, monkeypatch):
     def copy(model, batch, width, length):
         assert width == 2
         return batch.ids
@@ -229,7 +229,7 @@ def test_a_captioner_that_writes_what_people_wrote_is_perfect(paragraphs, monkey
 
 
 def test_the_command_writes_scores_beside_those_that_are_there(narrow, little, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(train, "corpus", lambda split: {"val": little}[split])
+    monkeypatch.setattr(train, "corpus", lambda split, degrade: {("val", 0.0): little}[split, degrade])
     monkeypatch.setattr(zoo, "FOLDER", tmp_path)
     monkeypatch.setattr(evaluate, "FILE", tmp_path / "scores.json")
     for name in ("bert", "lxmert"):
@@ -241,8 +241,10 @@ def test_the_command_writes_scores_beside_those_that_are_there(narrow, little, t
     assert found["emoji/bert"]["blind_phrase_bits"]["value"] != found["untrained/bert"]["blind_phrase_bits"]["value"]
     evaluate.FILE.write_text(json.dumps(found | {"emoji/other": {}}))
     evaluate.main(["lxmert"])
-    assert "gain_over_bert" in json.loads(evaluate.FILE.read_text())["emoji/lxmert"]
     with_others = json.loads(evaluate.FILE.read_text())
+    assert "gain_over_bert" in with_others["emoji/lxmert"]
+    assert "gain_over_blind" in with_others["untrained/lxmert"]
+    assert "gain_over_bert" not in with_others["untrained/lxmert"]  # two random initialisations
     assert list(with_others) == ["emoji/bert", "emoji/lxmert", "emoji/other", "untrained/bert", "untrained/lxmert"]
     # Without names: all that are shipped, and nothing else.
     evaluate.main([])
@@ -250,6 +252,48 @@ def test_the_command_writes_scores_beside_those_that_are_there(narrow, little, t
     assert list(every) == ["emoji/bert", "emoji/lxmert", "untrained/bert", "untrained/lxmert"]
     assert every == {name: with_others[name] for name in every}
     assert "untrained/lxmert {'phrase_bits':" in capsys.readouterr().out
+
+
+def test_the_command_writes_after_each_model(narrow, little, tmp_path, monkeypatch):
+    """Those that are not shipped any more go first; a model that is not reached keeps its old scores."""
+
+    def stop_at_lxmert(model, corpus, **options):
+        if model.config.embeddings == "lxmert":
+            raise KeyboardInterrupt
+        return {"phrase_bits": {"value": 1.0}}
+
+    monkeypatch.setattr(train, "corpus", lambda split, degrade: little)
+    monkeypatch.setattr(zoo, "FOLDER", tmp_path)
+    monkeypatch.setenv("CROSSLOOK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(evaluate, "FILE", tmp_path / "scores.json")
+    monkeypatch.setattr(evaluate, "scores", stop_at_lxmert)
+    for name in ("uniter", "lxmert"):
+        checkpoint.save(zoo.untrained(name, 1), tmp_path / f"{name}.safetensors")
+    evaluate.FILE.write_text(json.dumps({"emoji/lxmert": {"old": {}}, "emoji/vilbert": {}}))
+    with pytest.raises(KeyboardInterrupt):
+        evaluate.main([])
+    found = json.loads(evaluate.FILE.read_text())
+    assert found == {"emoji/lxmert": {"old": {}}, "emoji/uniter": {"phrase_bits": {"value": 1.0}}}
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_model_is_scored_on_the_regions_that_it_was_trained_with(narrow, little, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(train, "corpus", lambda split, degrade: asked.append((split, degrade)) or little)
+    monkeypatch.setattr(zoo, "FOLDER", tmp_path)
+    monkeypatch.setenv("CROSSLOOK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(evaluate, "FILE", tmp_path / "scores.json")
+    for name in ("uniter", "uniter-degrade3"):
+        checkpoint.save(zoo.untrained(name, 1), tmp_path / f"{name}.safetensors")
+    evaluate.main([])
+    assert asked == [("val", 0.0), ("val", 3.0), ("val", 0.0)]
+    assert list(json.loads(evaluate.FILE.read_text())) == ["emoji/uniter", "emoji/uniter-degrade3", "untrained/uniter"]
+
+
+def test_the_command_knows_its_names(capsys):
+    with pytest.raises(SystemExit):
+        evaluate.main(["uniter", "unitar"])
+    assert "no recipe for unitar; there are uniter, lxmert," in capsys.readouterr().err
 
 
 def test_the_command_reads_what_captioners_write(paragraphs, tmp_path, monkeypatch):

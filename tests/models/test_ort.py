@@ -259,6 +259,9 @@ def test_the_zoos_captioners():
 def test_what_cannot_be_read(model, pairs, few):
     with pytest.raises(ValueError, match="batch: expected tokens, got none"):
         model(collate([few[0]]))
+    vocab = model.config.vocab
+    with pytest.raises(ValueError, match=f"token ids below {vocab}, got {vocab}; give collate the model's tokenize"):
+        model(replace(pairs, ids=pairs.ids.clamp(min=vocab)))
     with pytest.raises(ValueError, match="batch: expected region features of width 128, got 5"):
         model(replace(pairs, features=pairs.features[..., :5]))
     with pytest.raises(ValueError, match="batch: expected region features of width 128, got none"):

@@ -18,6 +18,8 @@ from crosslook.models.recipes import RECIPES, Recipe
 from crosslook.models.vision_language import build
 
 EPOCHS = 3
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, NO_GPU])]
 
 
 def tiny(seed=0, width=16, layers=1):
@@ -28,10 +30,10 @@ def tiny(seed=0, width=16, layers=1):
 
 
 class Task(Pretraining):
-    """Three batches an epoch; stops, or gives a loss of NaN, at one place. Notes what it sees of the model."""
+    """Batches of four, three an epoch; stops, or gives a loss of NaN, at one place. Notes what it sees of the model."""
 
-    def __init__(self, corpus, stop=None, spoil=None):
-        super().__init__(corpus, corpus, Objective(), batch_size=4)
+    def __init__(self, corpus, stop=None, spoil=None, batch_size=4):
+        super().__init__(corpus, corpus, Objective(), batch_size=batch_size)
         self.stop, self.spoil, self.place, self.modes, self.draws = stop, spoil, None, set(), []
 
     def batch(self, epoch, index):
@@ -214,10 +216,16 @@ def test_short_schedules_stay_between_0_and_1(total, warmup):
     assert training._schedule(total, total, warmup) == 0
 
 
-def test_a_tiny_model_learns_ten_captions(few, tmp_path):
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_tiny_model_learns_ten_captions_though_it_was_stopped(few, tmp_path, device):
     corpus = Corpus([few[index] for index in range(0, 50, 5)], tokens.emoji())
-    task = Pretraining(corpus, corpus, Objective(), batch_size=10)
-    _, log = fit(task, tmp_path, tiny(width=32), epochs=40, lr=6e-3)
+    settings = {"epochs": 40, "lr": 6e-3}
+    with pytest.raises(KeyboardInterrupt):
+        fit(Task(corpus, stop=(20, 0), batch_size=10), tmp_path, tiny(width=32).to(device), **settings)
+    held = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    model, log = fit(Task(corpus, batch_size=10), tmp_path, tiny(seed=9, width=32).to(device), **settings)
+    assert (len(held), len(log), log[:20]) == (20, 40, held)
+    assert {parameter.device.type for parameter in model.parameters()} == {device}
     first, last = log[0]["val"], log[-1]["val"]
     assert last["words"] < first["words"] / 2
     assert last["regions"] < 0.9 * first["regions"]
@@ -326,7 +334,41 @@ def _stopping(real):
     return validate
 
 
-def test_the_command_knows_its_names(monkeypatch, capsys):
+def test_what_is_trained_beside_shipped_weights_says_how_to_load_it(kept, monkeypatch, capsys):
+    folder, _ = kept
+    recipe(monkeypatch, "tiny")
+    train.main(["tiny", "--device", "cpu"])
+    assert "shipped" not in capsys.readouterr().out
+    shipped = folder / "zoo" / "tiny.safetensors"
+    checkpoint.save(zoo.untrained("vilbert", 1), shipped)
+    train.main(["tiny", "--device", "cpu"])
+    said, path = capsys.readouterr().out, folder / "cache/zoo/tiny.safetensors"
+    assert f"models.load('emoji/tiny') still gives the shipped {shipped}" in said
+    assert f"checkpoint.load(zoo.untrained('vilbert'), '{path}')" in said
+    assert not same(checkpoint.load(zoo.untrained("vilbert"), path), models.load("emoji/tiny"))
+    train.main(["tiny", "--device", "cpu", "--ship"])
+    assert "still gives" not in capsys.readouterr().out
+    assert same(checkpoint.load(zoo.untrained("vilbert"), path), models.load("emoji/tiny"))
+    assert not list(folder.rglob("*.part"))
+
+
+@pytest.mark.parametrize("ship", [False, True])
+def test_all_leaves_out_what_it_has_trained(kept, monkeypatch, capsys, ship):
+    folder, _ = kept
+    ran, options = [], ["--ship"] if ship else []
+    monkeypatch.setattr(train, "train", lambda name, **options: ran.append(name))
+    place = folder / "zoo" if ship else folder / "cache" / "zoo"
+    checkpoint.save(zoo.untrained("bert"), place / "bert.safetensors", {"recipe": str(RECIPES["bert"])})
+    checkpoint.save(zoo.untrained("uniter"), place / "uniter.safetensors", {"recipe": "another"})
+    checkpoint.save(zoo.untrained("lxmert"), place / "lxmert.safetensors")
+    train.main(["all", *options])
+    assert ran == ["uniter", "lxmert", "ort", "vilbert", "vl-bert", "visualbert"]
+    assert f"bert: {place / 'bert.safetensors'} is there, by the same recipe" in capsys.readouterr().out
+    train.main(["bert", *options])  # asked for by its name
+    assert ran[6:] == ["bert"]
+
+
+def test_the_command_knows_its_names(kept, monkeypatch, capsys):
     ran = []
     monkeypatch.setattr(train, "train", lambda name, **options: ran.append((name, options)))
     train.main(["all"])

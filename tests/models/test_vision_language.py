@@ -395,6 +395,8 @@ def test_a_model_follows_from_its_seed(pairs):
 def test_a_batch_that_does_not_fit_is_an_error(seeing, pairs, few):
     with pytest.raises(ValueError, match="batch: expected tokens, got none; give collate the model's tokenize"):
         seeing(collate([few[0]]))
+    with pytest.raises(ValueError, match=r"token ids below 795, got 795; give collate the model's tokenize"):
+        seeing(replace(pairs, ids=pairs.ids.clamp(min=795)))
     with pytest.raises(ValueError, match="batch: expected region features of width 128, got none"):
         seeing(replace(pairs, features=None))
     with pytest.raises(ValueError, match="batch: expected region features of width 128, got 100"):
@@ -403,7 +405,32 @@ def test_a_batch_that_does_not_fit_is_an_error(seeing, pairs, few):
 
 def test_a_caption_that_is_too_long_is_an_error(model, pairs):
     with pytest.raises(ValueError, match=r"ids: expected .* 64 "):
-        model(cut(pairs, texts=64))
+        model(saying(pairs, 65))
+
+
+def saying(batch, n):
+    """The batch with so many words in its last caption; the others get padding."""
+    longer = cut(batch, texts=n - batch.ids.shape[1])
+    ids, text_mask = longer.ids.clone(), longer.text_mask.clone()
+    ids[-1], text_mask[-1] = ids[-1].where(text_mask[-1], 17), True
+    return replace(longer, ids=ids, text_mask=text_mask)
+
+
+def test_what_stands_beside_a_long_caption_need_not_fit_with_its_padding(stirred, pairs):
+    """VL-BERT's padding stands behind the regions, from some place on beyond its 64 positions."""
+    model, n = stirred("vl-bert"), pairs.ids.shape[1]
+    both, alone = answers(model, saying(pairs, 62)), answers(model, pairs)
+    agree(
+        {name: x[:-1, :n] if name.startswith(("text", "words")) else x[:-1] for name, x in both.items()},
+        {name: x[:-1] for name, x in alone.items()},
+    )
+    assert torch.equal(both["text 0"][:-1, :n], alone["text 0"][:-1])
+    # The last two places are for the regions.
+    with pytest.raises(ValueError, match="expected words and regions to fit 64 positions together, got 63 and 37"):
+        model(saying(pairs, 63))
+    published = stirred("vl-bert", shortest_ends=True)
+    with pytest.raises(ValueError, match="got 62 and 37, up to position 98"):  # which moves words of long captions, too
+        published(saying(pairs, 62))
 
 
 def test_the_text_only_control_has_one_head(stirred, pairs):

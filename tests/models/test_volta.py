@@ -364,7 +364,7 @@ def test_weights_that_do_not_fit_the_configuration_are_listed(folder):
     theirs = checkpoint.read(path / "pytorch_model.bin")
     query = "bert.encoder.layer.0.attention_self.query"
     torch.save({name: value for name, value in theirs.items() if query not in name}, path / "pytorch_model.bin")
-    with pytest.raises(ValueError, match=rf"pytorch_model\.bin: weights are missing: {query}\.weight, .*\(2 in all\)"):
+    with pytest.raises(ValueError, match=rf"pytorch_model\.bin: 2 weights are missing: {query}\.weight, .*\.bias$"):
         volta.load(path, tokenize)
     torch.save(theirs | {f"{query}.bias": torch.zeros(9)}, path / "pytorch_model.bin")
     with pytest.raises(ValueError, match=r"1 of another shape: .*query\.bias \(expected \(8,\), got \(9,\)\)"):

@@ -99,6 +99,31 @@ def test_weights_of_another_model_are_refused(empty):
         models.load("emoji/uniter")
 
 
+def test_a_twin_begins_as_its_recipe_says():
+    twin, seed0, seed1 = (
+        models.load(f"untrained/{name}", **options).state_dict()["words.dense.weight"]
+        for name, options in [("uniter-seed1", {}), ("uniter-seed1", {"seed": 0}), ("uniter", {"seed": 1})]
+    )
+    assert torch.equal(twin, seed1)
+    assert torch.equal(seed0, models.load("untrained/uniter").state_dict()["words.dense.weight"])
+    assert not torch.equal(seed0, seed1)
+
+
+@pytest.mark.parametrize(
+    ("spec", "option", "known"),
+    [
+        ("emoji/uniter", "seed", "none"),
+        ("untrained/uniter", "sead", "seed"),
+        ("planted/all", "tokenize", "seed"),
+        ("volta:x", "tokenizer", "tokenize"),
+        ("hf:x", "seed", "tokenizer"),
+    ],
+)
+def test_an_option_that_a_model_does_not_take(spec, option, known):
+    with pytest.raises(ValueError, match=f"^options: expected {known} for '{spec}', got {option}$"):
+        models.load(spec, **{option: 1})
+
+
 @pytest.mark.parametrize("kind", ["emoji", "untrained"])
 def test_an_unknown_recipe_is_an_error_that_lists_the_known_ones(kind):
     with pytest.raises(ValueError, match=r"name: expected one of uniter, lxmert, .*, got 'unitar'"):

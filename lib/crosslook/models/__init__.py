@@ -1,4 +1,6 @@
-"""Models by a short name; every one takes a `crosslook.data.sample.Batch` and answers `crosslook.models.protocol`.
+"""Models by a short name; each takes a `crosslook.data.sample.Batch`.
+
+All but the planted answer `crosslook.models.protocol`; those tell only where things stand in their attention.
 
 | name | what it is |
 |---|---|
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 PLANTED = ("planted/grounding", "planted/all", "planted/null")
 FILES = ("volta:PATH", "hf:NAME")
+OPTIONS = {"emoji/": (), "untrained/": ("seed",), "planted/": ("seed",), "volta:": ("tokenize",), "hf:": ("tokenizer",)}
+"""What `load` takes beside a name that begins so."""
 
 
 def load(spec: str, **options: Any) -> "nn.Module":
@@ -23,30 +27,35 @@ def load(spec: str, **options: Any) -> "nn.Module":
 
     Args:
         spec: one of `list()`, or `emoji/NAME` of any recipe that was trained here. PATH may contain colons.
-        options: for `planted/...` and `untrained/...`, `seed`; for `volta:...`, `tokenize`; for `hf:...`, `tokenizer`.
+        options: for `planted/...` (default: 0) and `untrained/...` (default: the recipe's), `seed`; for `volta:...`,
+            `tokenize`; for `hf:...`, `tokenizer`.
 
     Raises:
-        ValueError: no such model; the error lists those that there are.
+        ValueError: no such model; the error lists those that there are. Or an option that it does not take.
         FileNotFoundError: its weights are not there.
     """
-    kind, _, name = spec.partition(":" if spec.startswith(("volta:", "hf:")) else "/")
-    if spec in PLANTED:
+    kind = next((start for start in OPTIONS if spec.startswith(start)), "")
+    name = spec.removeprefix(kind)
+    if not kind or not name or (kind == "planted/" and spec not in PLANTED):
+        raise ValueError(f"spec: expected one of {', '.join(list())}, got {spec!r}")
+    if unknown := [option for option in options if option not in OPTIONS[kind]]:
+        known = ", ".join(OPTIONS[kind]) or "none"
+        raise ValueError(f"options: expected {known} for {spec!r}, got {', '.join(unknown)}")
+    if kind == "planted/":
         from crosslook.models import planted
 
         return planted.load(name, **options)
-    if kind in ("emoji", "untrained") and name:
-        from crosslook.models import zoo
-
-        return zoo.load(name, **options) if kind == "emoji" else zoo.untrained(name, **options)
-    if spec.startswith("volta:") and name:
+    if kind == "volta:":
         from crosslook.models import volta
 
         return volta.load(name, **options)
-    if spec.startswith("hf:") and name:
+    if kind == "hf:":
         from crosslook.models import hub
 
         return hub.load(name, **options)
-    raise ValueError(f"spec: expected one of {', '.join(list())}, got {spec!r}")
+    from crosslook.models import zoo
+
+    return zoo.load(name) if kind == "emoji/" else zoo.untrained(name, **options)
 
 
 def list() -> tuple[str, ...]:

@@ -21,10 +21,9 @@ def save(model: nn.Module, path: str | os.PathLike, metadata: Mapping[str, str] 
 
     path = Path(path)
     weights = {name: tensor.detach().cpu().half().contiguous() for name, tensor in model.state_dict().items()}
-    if problems := _listed(
-        "not finite in float16", [n for n, tensor in weights.items() if not tensor.isfinite().all()]
-    ):
-        raise ValueError(f"{path}: weights of {type(model).__name__} cannot be written: {problems[0]}")
+    if broken := [name for name, tensor in weights.items() if not tensor.isfinite().all()]:
+        problem = f"{len(broken)} not finite in float16: {listed(broken)}"
+        raise ValueError(f"{path}: weights of {type(model).__name__} cannot be written: {problem}")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     save_file(weights, part, dict(metadata or {}))
@@ -73,26 +72,26 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
         ValueError: naming `source` and the first few weights that are missing, unknown, of another shape or not finite.
     """
     wanted = model.state_dict()
-    problems = [
-        *_listed("missing", [name for name in wanted if name not in weights]),
-        *_listed("unknown", [name for name in weights if name not in wanted]),
-        *_listed(
-            "of another shape",
-            [
-                f"{name} (expected {tuple(tensor.shape)}, got {tuple(weights[name].shape)})"
-                for name, tensor in wanted.items()
-                if name in weights and weights[name].shape != tensor.shape
-            ],
-        ),
-        *_listed("not finite", [name for name, tensor in weights.items() if not tensor.isfinite().all()]),
-    ]
-    if problems:
-        raise ValueError(f"{source}: weights do not fit {type(model).__name__}: {'; '.join(problems)}")
+    problems = {
+        "missing": [name for name in wanted if name not in weights],
+        "unknown": [name for name in weights if name not in wanted],
+        "of another shape": [
+            f"{name} (expected {tuple(tensor.shape)}, got {tuple(weights[name].shape)})"
+            for name, tensor in wanted.items()
+            if name in weights and weights[name].shape != tensor.shape
+        ],
+        "not finite": [name for name, tensor in weights.items() if not tensor.isfinite().all()],
+    }
+    if found := [f"{len(names)} {what}: {listed(names)}" for what, names in problems.items() if names]:
+        raise ValueError(f"{source}: weights do not fit {type(model).__name__}: {'; '.join(found)}")
     model.load_state_dict({name: weights[name] for name in wanted})
 
 
-def _listed(what: str, names: Sequence[str]) -> list[str]:
-    if not names:
-        return []
+def listed(names: Sequence[str]) -> str:
+    """The first few of some names, and how many more there are.
+
+    >>> listed("abcdefg")
+    'a, b, c, d, e and 2 more'
+    """
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return [f"{len(names)} {what}: {', '.join(names[:SHOWN])}{more}"]
+    return f"{', '.join(names[:SHOWN])}{more}"

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from crosslook.data.sample import Batch
+from crosslook.models.protocol import tokens
 
 CAPACITY = 36
 """The most words a caption, and the most regions an image, may have: a one-hot code needs a coordinate for each."""
@@ -155,6 +156,4 @@ def _noise(batch: Batch, seed: int) -> Float[Tensor, "batch joint noise"]:
 
 
 def _text_mask(batch: Batch) -> Bool[Tensor, "batch text"]:
-    if batch.text_mask is None or batch.phrase_tokens is None:
-        raise ValueError("batch: expected tokens, got none; give collate a tokenizer")
-    return batch.text_mask
+    return tokens(batch)[1]

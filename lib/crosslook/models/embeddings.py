@@ -135,12 +135,15 @@ class VlBert(Text):
         whole = n_regions - 1 if self.shortest_ends else 0
         last = torch.arange(n_regions, device=ids.device) == whole
         position = self.words.position
-        highest = max(int(text_places.max()), int(ends.max()) + 1)
+        words = torch.arange(n_text, device=ids.device) < ends
+        highest = max(int(text_places.where(words, 0).max()), int(ends.max()) + 1)
         if highest >= position.num_embeddings:
             raise ValueError(
                 f"ids: expected words and regions to fit {position.num_embeddings} positions together, "
-                f"got {n_text} and {n_regions}"
+                f"got {int(ends.max())} and {n_regions}, up to position {highest} (from 0)"
             )
+        # Nothing looks at padding, wherever it stands: a short caption may have a long one beside it.
+        text_places = text_places.clamp(max=position.num_embeddings - 1)
         text = self.words.word(ids) + self.words.segment(segments) + position(text_places)
         text = text + self.text_visual_norm(seen[:, whole, None])
         image = torch.where(last[:, None], self.end.weight[0], self.region_word.weight[0])

@@ -5,11 +5,12 @@
 
 A whole phrase of each caption is hidden and its words predicted, with the image, with another one and without; regions
 are hidden, with all that overlap them, and named; and of two captions the model says which belongs to the image. The
-captioners write a paragraph about each image.
+captioners write a paragraph about each image. Regions are those of the detector that a model was trained with.
 """
 
 import argparse
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -174,22 +175,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m crosslook.models.evaluate", description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="models (default: all that are shipped)")
     chosen = parser.parse_args(arguments).names
+    if unknown := [name for name in chosen if name not in RECIPES]:
+        parser.error(f"no recipe for {', '.join(unknown)}; there are {', '.join(RECIPES)}")
     names = chosen or zoo.shipped()
-    found = json.loads(FILE.read_text(encoding="utf-8")) if chosen and FILE.exists() else {}
     loaders: list[tuple[str, Callable[[], nn.Module]]] = [
         (f"emoji/{name}", lambda n=name: zoo.load(n)) for name in names
     ]
     loaders += [(f"untrained/{name}", lambda n=name: zoo.untrained(n)) for name in ARCHITECTURES if name in names]
+    before = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
+    found = {spec: some for spec, some in before.items() if chosen or spec in dict(loaders)}
     bert = zoo.load("bert") if zoo.weights("bert").exists() else None
     for spec, loader in loaders:
-        captioner = RECIPES[spec.partition("/")[2]].architecture in zoo.CAPTIONERS
-        # Trained models are compared with the trained control, twins with its twin.
-        control = zoo.untrained("bert") if spec.startswith("untrained/") else bert
-        found[spec] = (
-            written(loader(), _paragraphs()) if captioner else scores(loader(), corpus("val"), control=control)
-        )
+        recipe = RECIPES[spec.partition("/")[2]]
+        # Two random initialisations differ in more than the image: twins have no control.
+        control = bert if spec.startswith("emoji/") else None
+        if recipe.architecture in zoo.CAPTIONERS:
+            found[spec] = written(loader(), _paragraphs())
+        else:
+            found[spec] = scores(loader(), corpus("val", recipe.degrade), control=control)
         print(spec, {name: round(score["value"], 3) for name, score in found[spec].items()}, flush=True)
-    FILE.write_text(json.dumps(dict(sorted(found.items())), indent=1) + "\n", encoding="utf-8")
+        # After each model and in one piece, so that a run that is stopped loses only the last.
+        part = FILE.with_suffix(".part")
+        part.write_text(json.dumps(dict(sorted(found.items())), indent=1) + "\n", encoding="utf-8")
+        os.replace(part, FILE)
 
 
 def _paragraphs() -> list[Sample]:

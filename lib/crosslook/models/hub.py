@@ -16,10 +16,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Bool, Int
-from torch import Tensor, nn
+from torch import nn
 
-from crosslook.data.sample import Batch
+from crosslook.models.checkpoint import listed
 
 ADAPTERS = {
     "lxmert": "hub_regions.Lxmert",
@@ -33,8 +32,6 @@ ADAPTERS = {
     "smolvlm": "hub_decoders.Decoder",
     "idefics3": "hub_decoders.Decoder",
 }
-LISTED = 5
-"""How many wrong weights an error lists."""
 
 
 def load(name: str, tokenizer: str | None = None) -> nn.Module:
@@ -61,24 +58,6 @@ def load(name: str, tokenizer: str | None = None) -> nn.Module:
     model = _weights(name, source, local, config)
     made = getattr(import_module(f"crosslook.models.{module}"), adapter)(model, *parts)
     return made.eval()
-
-
-def tokens(batch: Batch, vocab: int, longest: int) -> tuple[Int[Tensor, "batch text"], Bool[Tensor, "batch text"]]:
-    """The ids and mask of a batch.
-
-    Raises:
-        ValueError: for a batch without tokens, with more than `longest` in a caption, or with ids from `vocab` on.
-    """
-    if batch.ids is None or batch.text_mask is None:
-        raise ValueError("batch: expected tokens, got none; give collate the model's tokenize")
-    if batch.ids.shape[1] > longest:
-        worst = batch.captions[int(batch.text_mask.sum(1).argmax())]
-        raise ValueError(f"batch: expected at most {longest} tokens a caption, got {batch.ids.shape[1]} for {worst!r}")
-    if batch.ids.numel() and int(batch.ids.max()) >= vocab:
-        raise ValueError(
-            f"batch: expected token ids below {vocab}, got {int(batch.ids.max())}; give collate the model's tokenize"
-        )
-    return batch.ids, batch.text_mask
 
 
 def tokenize(tokenizer: Any, caption: str, special: bool) -> tuple[list[int], list[tuple[int, int]]]:
@@ -191,10 +170,7 @@ def _weights(name: str, source: str, local: bool, config: Any) -> nn.Module:
         for key, there, expected in sorted(found["mismatched_keys"])
     ]
     if problems := wrong + missing:
-        more = f" and {len(problems) - LISTED} more" if len(problems) > LISTED else ""
-        raise ValueError(
-            f"hf:{name}: expected weights that fit {fitting[0].__name__}, but {', '.join(problems[:LISTED])}{more}"
-        )
+        raise ValueError(f"hf:{name}: expected weights that fit {fitting[0].__name__}, but {listed(problems)}")
     return model
 
 

@@ -11,9 +11,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from crosslook.data.sample import Batch
-from crosslook.models.hub import tokenize, tokens
+from crosslook.models.hub import tokenize
 from crosslook.models.hub_pixels import Last, patches, pictures
-from crosslook.models.protocol import Encoded, Places
+from crosslook.models.protocol import Encoded, Places, tokens
 
 if TYPE_CHECKING:
     from crosslook.capture import Positions

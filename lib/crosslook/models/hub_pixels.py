@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from crosslook.boxes import iot
 from crosslook.data.sample import Batch
-from crosslook.models.hub import tokenize, tokens
-from crosslook.models.protocol import Encoded, Places
+from crosslook.models.hub import tokenize
+from crosslook.models.protocol import Encoded, Places, tokens
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from crosslook.data.sample import Batch
-from crosslook.models.hub import kept, tokenize, tokens
-from crosslook.models.protocol import Encoded, Places
+from crosslook.models.hub import kept, tokenize
+from crosslook.models.protocol import Encoded, Places, tokens
 
 if TYPE_CHECKING:
     from crosslook.capture import Positions

@@ -16,7 +16,7 @@ from crosslook.data.sample import Batch, Tokenize
 from crosslook.models import geometry
 from crosslook.models.embeddings import Standard
 from crosslook.models.encoder import Heads, initialise
-from crosslook.models.protocol import Encoded, Places
+from crosslook.models.protocol import Encoded, Places, tokens
 
 if TYPE_CHECKING:
     from crosslook.capture import Positions
@@ -147,13 +147,13 @@ class ObjectRelationTransformer(nn.Module):
         """Encode regions and read the captions, each word knowing those before it (teacher forcing).
 
         Raises:
-            ValueError: for a batch without tokens, with longer captions, or without features of the model's width.
+            ValueError: for a batch without tokens, with those of a larger vocabulary, with longer captions, or without
+                features of the model's width.
         """
-        if batch.ids is None or batch.text_mask is None:
-            raise ValueError("batch: expected tokens, got none; give collate the model's tokenize")
+        ids, text_mask = tokens(batch, self.config.vocab)
         images = self.see(batch)
-        texts = self.read(batch.ids, batch.text_mask, images[-1], batch.region_mask)
-        return Encoded(texts, images, batch.text_mask, batch.region_mask)
+        texts = self.read(ids, text_mask, images[-1], batch.region_mask)
+        return Encoded(texts, images, text_mask, batch.region_mask)
 
     def see(self, batch: Batch) -> tuple[Images, ...]:
         """States of the regions: the embeddings, and after every layer (the last after the layer norm at the end).

@@ -1,6 +1,6 @@
-"""What every model answers, whatever its architecture: notebooks are written against this and run on all of them.
+"""What models answer, whatever their architecture: notebooks are written against this and run on all of them.
 
-A model is an `nn.Module` with
+A model is an `nn.Module` with (of a planted one only the third and the fourth)
 
 - `tokenize(caption)`: ids and character spans, for `crosslook.data.sample.collate`;
 - `model(batch) -> Encoded`;
@@ -19,6 +19,8 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+
+from crosslook.data.sample import Batch
 
 HEADS = {"word_logits": "masked or next words", "region_logits": "masked regions", "match_logits": "matching"}
 
@@ -52,6 +54,26 @@ class Places:
     regions: Bool[Tensor, "batch region image"]
     joint_text: Int[Tensor, "batch text"] | None = None
     joint_image: Int[Tensor, "batch image"] | None = None
+
+
+def tokens(
+    batch: Batch, vocab: int | None = None, longest: int | None = None
+) -> tuple[Int[Tensor, "batch text"], Bool[Tensor, "batch text"]]:
+    """The ids and mask of a batch.
+
+    Raises:
+        ValueError: for a batch without tokens, with more than `longest` in a caption, or with ids from `vocab` on.
+    """
+    if batch.ids is None or batch.text_mask is None:
+        raise ValueError("batch: expected tokens, got none; give collate the model's tokenize")
+    if longest is not None and batch.ids.shape[1] > longest:
+        worst = batch.captions[int(batch.text_mask.sum(1).argmax())]
+        raise ValueError(f"batch: expected at most {longest} tokens a caption, got {batch.ids.shape[1]} for {worst!r}")
+    if vocab is not None and batch.ids.numel() and int(batch.ids.max()) >= vocab:
+        raise ValueError(
+            f"batch: expected token ids below {vocab}, got {int(batch.ids.max())}; give collate the model's tokenize"
+        )
+    return batch.ids, batch.text_mask
 
 
 def on_text(

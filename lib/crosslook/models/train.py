@@ -1,18 +1,21 @@
 """Train the zoo's models on Emoji Entities.
 
     python -m crosslook.models.train uniter             # one, by its recipe (recipes.py)
-    python -m crosslook.models.train all                # the seven architectures
+    python -m crosslook.models.train all                # the seven architectures, but for those that it has trained
     python -m crosslook.models.train uniter --ship      # put the weights into data/zoo instead of the cache
 
 A run that was stopped goes on where it was. Weights and the log of the losses are written at its end; what they are
-worth, `python -m crosslook.models.evaluate` says.
+worth, `python -m crosslook.models.evaluate` says. Where weights are shipped, `models.load` gives those and not the
+cache's.
 """
 
 import argparse
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import torch
 
@@ -54,12 +57,36 @@ def train(name: str, *, ship: bool = False, device: str | None = None) -> None:
     folder = cache_dir("training", name)
     settings = {"epochs": recipe.epochs, "seed": recipe.seed, "about": str(recipe)}
     log = training.fit(model, task(recipe), folder, lr=RATE * 128 / model.config.width, **settings)
-    target = zoo.FOLDER / f"{name}.safetensors" if ship else cache_dir("zoo") / f"{name}.safetensors"
+    target = _target(name, ship)
     command = f"python -m crosslook.models.train {name}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_suffix(".jsonl.part")
+    part.write_text("".join(json.dumps(entry) + "\n" for entry in log), encoding="utf-8")
+    os.replace(part, target.with_suffix(".jsonl"))
+    # Last: where the weights are, training is done.
     checkpoint.save(model, target, {"command": command, "recipe": str(recipe)})
-    (target.with_suffix(".jsonl")).write_text("".join(json.dumps(entry) + "\n" for entry in log), encoding="utf-8")
     shutil.rmtree(folder)
     print(f"wrote {target}")
+    if (found := zoo.weights(name)) != target:
+        print(
+            f"models.load('emoji/{name}') still gives the shipped {found}. The new weights: "
+            f"checkpoint.load(zoo.untrained({recipe.architecture!r}), {str(target)!r}); "
+            "training with --ship puts such in their place"
+        )
+
+
+def _target(name: str, ship: bool) -> Path:
+    return (zoo.FOLDER if ship else cache_dir("zoo")) / f"{name}.safetensors"
+
+
+def _done(path: Path, recipe: Recipe) -> bool:
+    """Whether a file holds weights that were trained by this recipe."""
+    from safetensors import safe_open
+
+    if not path.exists():
+        return False
+    with safe_open(path, "pt") as file:
+        return (file.metadata() or {}).get("recipe") == str(recipe)
 
 
 def task(recipe: Recipe) -> training.Task:
@@ -93,6 +120,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if unknown := [name for name in names if name not in RECIPES]:
         parser.error(f"no recipe for {', '.join(unknown)}; there are {', '.join(RECIPES)}")
     for name in names:
+        path = _target(name, chosen.ship)
+        if chosen.names == ["all"] and _done(path, RECIPES[name]):
+            print(f"{name}: {path} is there, by the same recipe; `train {name}` would train it again")
+            continue
         train(name, ship=chosen.ship, device=chosen.device)
 
 

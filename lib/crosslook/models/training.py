@@ -2,7 +2,8 @@
 
 A task has `n_batches`, `batch(epoch, index) -> Batch`, `losses(model, batch, generator) -> {name: loss}` and
 `validate(model) -> {name: number}`; everything random in it follows from a seed, the epoch and the index. So a run that
-was killed and resumed ends with the same weights as one that was not.
+was killed and resumed ends with the same weights as one that was not. That is shown on a CPU alone, bit for bit; on a
+GPU, which may add up in another order each time, tests ask only that a resumed run goes on and learns.
 """
 
 import json
@@ -66,7 +67,8 @@ def fit(
         about: what the task is, in words; a run goes on only with the same.
 
     Returns:
-        The log: for each epoch its losses, validation and seconds.
+        The log: for each epoch its losses, validation and seconds. In the zoo's logs `train` is in nats and of
+        everything that is asked, `val` in bits and of hidden regions alone.
 
     Raises:
         ValueError: the folder holds a run of another length, seed, learning rate or task.

@@ -10,7 +10,7 @@ from crosslook.data.sample import Batch, Tokenize
 from crosslook.models import embeddings
 from crosslook.models.architectures import Config, Feed
 from crosslook.models.encoder import Encoder, RegionHead, WordHead, initialise
-from crosslook.models.protocol import Encoded, Places
+from crosslook.models.protocol import Encoded, Places, tokens
 
 if TYPE_CHECKING:
     from crosslook.capture import Positions
@@ -47,14 +47,14 @@ class VisionLanguage(nn.Module):
         An image without regions counts as not seen.
 
         Raises:
-            ValueError: for a batch without tokens, or without features of the width that the model takes.
+            ValueError: for a batch without tokens or with those of a larger vocabulary, or without features of the
+                width that the model takes.
         """
-        if batch.ids is None or batch.text_mask is None:
-            raise ValueError("batch: expected tokens, got none; give collate the model's tokenize")
+        ids, text_mask = tokens(batch, self.config.vocab)
         features, boxes, image_mask = (None, None, None) if self.image_input == "none" else self.rows(batch)
-        texts, images = self.encode(batch.ids, batch.text_mask, features, boxes, image_mask)
+        texts, images = self.encode(ids, text_mask, features, boxes, image_mask)
         pooled = None if features is None else torch.mul(*self.pool(texts[-1], images[-1]))
-        return Encoded(self._layers(texts, "text"), self._layers(images, "image"), batch.text_mask, image_mask, pooled)
+        return Encoded(self._layers(texts, "text"), self._layers(images, "image"), text_mask, image_mask, pooled)
 
     def encode(
         self,

@@ -158,7 +158,7 @@ def translated(model: VisionLanguage, weights: Mapping[str, Tensor], source: str
     """
     names = {name: theirs(model.config, name) for name in model.state_dict()}
     if missing := [name for name in names.values() if name not in weights]:
-        raise ValueError(f"{source}: weights are missing: {', '.join(missing[:5])} ({len(missing)} in all)")
+        raise ValueError(f"{source}: {len(missing)} weights are missing: {checkpoint.listed(missing)}")
     return {ours: weights[name] for ours, name in names.items()}
 
 

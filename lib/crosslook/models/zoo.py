@@ -36,9 +36,18 @@ def load(name: str) -> nn.Module:
     return checkpoint.load(untrained(recipe.architecture), path)
 
 
-def untrained(architecture: str, seed: int = 0) -> nn.Module:
-    """A model of that architecture with initial weights: the twin of a trained one, which has learnt nothing."""
-    recipe = _recipe(architecture)
+def untrained(name: str, seed: int | None = None) -> nn.Module:
+    """A recipe's model with initial weights: the twin of a trained one, which has learnt nothing.
+
+    Args:
+        name: a key of `RECIPES`; all of one architecture are the same but for the seed.
+        seed: of the weights; default: the recipe's.
+
+    Raises:
+        ValueError: no such recipe.
+    """
+    recipe = _recipe(name)
+    seed = recipe.seed if seed is None else seed
     words = tokens.emoji()
     if recipe.architecture in CAPTIONERS:
         from crosslook.models import ort
