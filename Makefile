@@ -8,8 +8,8 @@ BIN := .venv/bin
 export CROSSLOOK_PROGRESS := 0
 
 # Everything a test can depend on. A second `make test` with nothing changed does nothing.
-SOURCES := $(shell find lib tests notebooks book data .ci -type f -not -path '*/__pycache__/*' -not -path '*.egg-info/*' 2>/dev/null) \
-	_config.yml _toc.yml environment.yml pyproject.toml constraints.txt Makefile README.md
+SOURCES := $(shell find lib tests notebooks book data benchmarks .ci -type f -not -path '*/__pycache__/*' -not -path '*.egg-info/*' 2>/dev/null) \
+	_config.yml _toc.yml environment.yml pyproject.toml constraints.txt Makefile README.md CITATION.cff
 
 .PHONY: book test lint format clean distclean environment
 

@@ -78,6 +78,18 @@ def test_modality_importance_by_hand():
     assert attention.modality_importance(attn, ~cls & cls, torch.stack([text, image], -1)).isnan().all()
 
 
+def test_in_the_importance_of_modalities_a_nan_of_the_model_stays_visible():
+    """And a row without weight on what counts is left out."""
+    attn = torch.tensor([[0.2, 0.6, 0.2], [1.0, 0.0, 0.0], [0.5, 0.25, 0.25]])[:, None, None]
+    keep = torch.tensor([[False, True, True]] * 3)
+    modalities = torch.tensor([[[False, False], [True, False], [False, True]]] * 3)
+    first = torch.ones(3, 1, dtype=torch.bool)
+    found = attention.modality_importance(attn, first, modalities, keep)
+    torch.testing.assert_close(found, torch.tensor([[(0.75 + 0.5) / 2, (0.25 + 0.5) / 2]]))
+    attn[0, 0, 0, 1] = float("nan")
+    assert attention.modality_importance(attn, first, modalities, keep).isnan().all()
+
+
 def test_rollout_passes_gradients_to_weights_and_through_the_mask():
     attn = torch.rand(2, 1, 2, 3, 3, dtype=torch.float64).softmax(-1).requires_grad_()
     keep = torch.tensor([[True, True, False]])

@@ -61,10 +61,20 @@ def test_build_then_nothing_to_do_then_only_what_changed(project):
     assert [cell.metadata["tags"][-1] for cell in injected] == ["remove-cell"]
 
 
-@pytest.mark.parametrize("changed", ["lib/crosslook/code.py", "data/x.json", "notebooks/one.ipynb", "constraints.txt"])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "lib/crosslook/code.py",
+        "data/x.json",
+        "benchmarks/results/x.json",
+        "notebooks/one.ipynb",
+        "constraints.txt",
+    ],
+)
 def test_any_input_makes_an_executed_copy_stale(project, changed):
     before = book.digest("notebooks/one.ipynb", {"tier": "tiny"})
     assert book.digest("notebooks/one.ipynb", {"tier": "tiny"}) == before
+    (project / changed).parent.mkdir(parents=True, exist_ok=True)
     with open(project / changed, "a") as file:
         file.write(" ")
     assert book.digest("notebooks/one.ipynb", {"tier": "tiny"}) != before

@@ -73,6 +73,17 @@ def test_nan_and_half_precision():
     mask[0, 7] = False
     compare(q, k, groups, {"key_mask": mask})
     compare(q, k[:, :, :8], groups[:, :8], {})
+    # However a key is closed, what is NaN there harms no query that does not see it.
+    q, k = (torch.randn(1, 2, 20, 32, generator=random) for _ in range(2))
+    k[0, :, 19] = float("nan")
+    seen = torch.ones(1, 1, 20, 20, dtype=torch.bool)
+    seen[..., :15, 19] = False
+    for rules in ({"causal": True}, {"window": 3}, {"bias": seen}, {"bias": torch.where(seen, 0.5, -torch.inf)}):
+        compare(q, k, groups, rules)
+        blind = 19 if "causal" in rules else 17 if "window" in rules else 15
+        assert streaming.statistics(q, k, **rules).entropy[0, 0].isnan().tolist() == [False] * blind + [True] * (
+            20 - blind
+        )
 
 
 def test_what_it_leaves_to_the_plain_loop():

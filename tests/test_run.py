@@ -113,6 +113,16 @@ def test_a_failure_keeps_the_traceback_and_the_earlier_copy(tmp_path):
     assert not caught.value.path.exists(), "a failure that was mended leaves nothing behind"
 
 
+def test_two_results_of_one_name_are_an_error_and_the_copy_is_kept(tmp_path):
+    path = write(tmp_path, f"{RECORD}\n{RECORD}")
+    with pytest.raises(
+        NotebookError, match=r"expected every name once, got twice: .*\n.*copy\.failed\.ipynb"
+    ) as caught:
+        run(path, {}, tmp_path / "copy.ipynb", progress=False)
+    assert caught.value.path.exists()
+    assert not list(tmp_path.glob("copy.running*"))
+
+
 def test_command_line_and_plain_papermill_give_the_same_results(tmp_path):
     from crosslook.report import results
 

@@ -1,6 +1,7 @@
 """Streamed statistics against a loop over single weights in float64, and against the plain computation."""
 
 import math
+import threading
 
 import pytest
 import torch
@@ -238,6 +239,16 @@ def test_nan_stays_visible_in_its_row_and_is_ignored_under_a_mask():
     torch.testing.assert_close(
         streaming.statistics(q, k, key_mask=mask).entropy, streaming.statistics(q, k[:, :, :4]).entropy, equal_nan=True
     )
+
+
+def test_calls_within_inference_mode_and_outside_of_it_may_follow_each_other(monkeypatch):
+    monkeypatch.setattr(streaming, "_kept", threading.local())
+    q = torch.randn(1, 2, 6, 4, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        inside = streaming.statistics(q, q).entropy
+    torch.testing.assert_close(streaming.statistics(q, q).entropy, inside.clone(), rtol=0, atol=0)
+    with torch.inference_mode():
+        assert streaming.statistics(q, q).entropy.equal(inside)
 
 
 @pytest.mark.parametrize("shape", [(0, 2, 3, 4), (1, 2, 0, 4), (1, 2, 3, 0)])

@@ -122,7 +122,11 @@ def modality_importance(
     _check_mask("cls", cls, "batch query", attn)
     _check_mask("modalities", modalities, "batch key group", attn)
     rows = spent.transpose(1, 2)[cls]
-    return rows.mean(0) if key_mask is None else rows.nanmean(0)
+    if key_mask is None:
+        return rows.mean(0)
+    # A row without weight on the mask does not count. One that is NaN because the weights are must stay visible.
+    empty = (_kept(attn, key_mask).sum(-1) == 0).transpose(1, 2)[cls]
+    return rows.masked_fill(empty[..., None], 0).sum(0) / (~empty).sum(0)[..., None]
 
 
 def proportion(

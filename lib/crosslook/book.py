@@ -52,11 +52,11 @@ def _entries(node: Any) -> Iterator[str]:
 
 
 def digest(notebook: str, parameters: Mapping[str, Any]) -> str:
-    """A fingerprint of what an executed notebook depends on: itself, `lib`, `data`, its parameters, the versions."""
+    """A fingerprint of what an executed notebook depends on: itself, code, data, timings, parameters, versions."""
     total = hashlib.sha256()
     total.update(json.dumps(dict(parameters), sort_keys=True).encode())
     inputs = [ROOT / notebook, ROOT / "constraints.txt"]
-    for folder in ("lib/crosslook", "data"):
+    for folder in ("lib/crosslook", "data", "benchmarks/results"):
         inputs += sorted(p for p in (ROOT / folder).rglob("*") if p.is_file() and "__pycache__" not in p.parts)
     inputs = [path for path in inputs if path.name not in JUDGING]
     for path in inputs:

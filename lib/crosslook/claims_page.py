@@ -149,10 +149,10 @@ def _small(text: str) -> str:
 
 def _value(result: Mapping[str, Any]) -> str:
     low, high = result["interval"]
-    unit = f" {result['unit']}" if result["unit"] else ""
+    unit = f" {_plain(result['unit'])}" if result["unit"] else ""
     controls = ", ".join(f"{name} {value:.3g}" for name, value in result["control"].items())
     rest = f"[{low:.3g}, {high:.3g}], n = {result['n']:,}; {controls}"
-    return f"**{result['value']:.3g}{_plain(unit)}** {_plain(rest)}"
+    return f"**{result['value']:.3g}{unit}** {_plain(rest)}"
 
 
 def _wanted(condition: Condition) -> str:

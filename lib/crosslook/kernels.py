@@ -5,6 +5,8 @@ e in each group. Then log-sum-exp is m + log l, the largest weight 1 / l, a mass
 log l - u / l, which cancels nothing. Scores, masks and biases never leave the chip.
 """
 
+from contextlib import nullcontext
+
 import torch
 import triton
 import triton.language as tl
@@ -40,20 +42,23 @@ def one_pass(rules: Scores, columns: Tensor, block: int) -> tuple[Tensor, Tensor
         bias = (bias.to(torch.uint8) if bias.dtype == torch.bool else bias).expand(rules.shape)
     weight = nothing if weight is None else weight.float().log().clamp(min=MASKED).contiguous()
     rows = 64 if queries > 16 else 16
-    _kernel[(triton.cdiv(queries, rows), batch * heads)](
-        rules.q, *rules.q.stride(), rules.k, *rules.k.stride(),
-        nothing if bias is None else bias, *((0,) * 4 if bias is None else bias.stride()),
-        mask, weight, columns.contiguous(),
-        mass, *outputs, n_keys,
-        heads, heads // rules.k.shape[1], queries, keys, width,
-        width**-0.5 if rules.scale is None else rules.scale,
-        1.0 if rules.softcap is None else rules.softcap, rules.window or 0,
-        HAS_MASK=rules.key_mask is not None, HAS_WEIGHT=rules.key_weight is not None,
-        BIAS=0 if bias is None else 1 if bias.dtype == torch.uint8 else 2,
-        CAUSAL=rules.causal, WINDOW=rules.window is not None, CAP=rules.softcap is not None,
-        GROUPS=groups, ROWS=rows, KEYS=64, D=max(16, triton.next_power_of_2(width)),
-        SHUT=MASKED, CLOSED=CLOSED,
-    )  # fmt: skip
+    # Of a grid's axes only the first may be longer than 65,535. Triton starts on the current device.
+    on = torch.cuda.device(rules.q.device) if rules.q.is_cuda else nullcontext()
+    with on:
+        _kernel[(batch * heads, triton.cdiv(queries, rows))](
+            rules.q, *rules.q.stride(), rules.k, *rules.k.stride(),
+            nothing if bias is None else bias, *((0,) * 4 if bias is None else bias.stride()),
+            mask, weight, columns.contiguous(),
+            mass, *outputs, n_keys,
+            heads, heads // rules.k.shape[1], queries, keys, width,
+            width**-0.5 if rules.scale is None else rules.scale,
+            1.0 if rules.softcap is None else rules.softcap, rules.window or 0,
+            HAS_MASK=rules.key_mask is not None, HAS_WEIGHT=rules.key_weight is not None,
+            BIAS=0 if bias is None else 1 if bias.dtype == torch.uint8 else 2,
+            CAUSAL=rules.causal, WINDOW=rules.window is not None, CAP=rules.softcap is not None,
+            GROUPS=groups, ROWS=rows, KEYS=64, D=max(16, triton.next_power_of_2(width)),
+            SHUT=MASKED, CLOSED=CLOSED,
+        )  # fmt: skip
     return mass, *outputs, n_keys.long()
 
 
@@ -66,9 +71,11 @@ def _kernel(
     CAP: tl.constexpr, GROUPS: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr, D: tl.constexpr,
     SHUT: tl.constexpr, CLOSED: tl.constexpr,
 ):  # fmt: skip
-    pair = tl.program_id(1).to(tl.int64)
+    # In 64 bits: a mask of 46,341 x 46,341 has more places than 32 bits can count.
+    pair = tl.program_id(0).to(tl.int64)
+    block = tl.program_id(1).to(tl.int64)
     b, h = pair // heads, pair % heads
-    i = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    i = block * ROWS + tl.arange(0, ROWS)
     d = tl.arange(0, D)
     inside = i < queries
     q = tl.load(
@@ -78,11 +85,11 @@ def _kernel(
     place = i + keys - queries
     low, high = 0, keys
     if CAUSAL:
-        high = tl.minimum(keys, tl.maximum(0, (tl.program_id(0) + 1) * ROWS + keys - queries))
+        high = tl.minimum(keys, tl.maximum(0, (block + 1) * ROWS + keys - queries))
     if WINDOW:
-        low = tl.maximum(0, tl.program_id(0) * ROWS + keys - queries - window + 1) // KEYS * KEYS
+        low = tl.maximum(0, block * ROWS + keys - queries - window + 1) // KEYS * KEYS
         if not CAUSAL:
-            high = tl.minimum(keys, tl.maximum(0, (tl.program_id(0) + 1) * ROWS + keys - queries + window))
+            high = tl.minimum(keys, tl.maximum(0, (block + 1) * ROWS + keys - queries + window))
 
     m = tl.full([ROWS], SHUT, tl.float32)
     total, spread = tl.zeros([ROWS], tl.float32), tl.zeros([ROWS], tl.float32)
@@ -91,7 +98,7 @@ def _kernel(
         g = tl.arange(0, GROUPS)
         sums = tl.zeros([ROWS, GROUPS], tl.float32)
     for start in range(low, high, KEYS):
-        j = start + tl.arange(0, KEYS)
+        j = start + tl.arange(0, KEYS).to(tl.int64)
         there = j < keys
         seen = there
         if HAS_MASK:

@@ -153,7 +153,8 @@ def run(
 
     Raises:
         ParameterError: for an unknown name or a wrong type, before anything is executed.
-        NotebookError: if a cell fails; its copy, with the traceback, is `NAME.failed.ipynb` beside `out`.
+        NotebookError: if a cell fails, or two results have one name; the copy, with the traceback, is
+            `NAME.failed.ipynb` beside `out`.
     """
     import nbformat
     import papermill
@@ -180,7 +181,11 @@ def run(
             failed,
         ) from None
     seconds = time.monotonic() - start
-    found = results(nbformat.read(running, as_version=4))
+    try:
+        found = results(nbformat.read(running, as_version=4))
+    except ValueError as error:
+        os.replace(running, failed)
+        raise NotebookError(f"{source}: {error}\nThe copy: {failed}", failed) from None
     os.replace(running, target)
     failed.unlink(missing_ok=True)
     results_path = target.with_suffix(".results.json")

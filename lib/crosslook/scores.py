@@ -95,12 +95,11 @@ class Scores:
         if self.key_weight is not None:
             logs = self.key_weight[b, h, None, j].to(scores.dtype).log().clamp(min=MASKED)
             added = logs if added is None else added + logs
-        opened = self.opened(b, h, i, j)
-        if opened is not None:
-            # Small as long as heads share their mask, so that one pass over the scores is enough.
-            added = torch.where(opened, 0.0 if added is None else added, torch.tensor(MASKED).to(scores))
         if added is not None:
             scores += added
+        opened = self.opened(b, h, i, j)
+        if opened is not None:
+            scores.masked_fill_(~opened, MASKED)  # not added, for a NaN at a closed key must not come through
         return opened
 
     def opened(self, b: slice, h: slice, i: slice, j: slice) -> Tensor | None:

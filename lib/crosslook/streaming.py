@@ -158,7 +158,8 @@ def _workspace(*shape: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     size = math.prod(shape)
     kept = getattr(_kept, "buffer", None)
     if kept is None or kept.numel() < size or kept.dtype != dtype or kept.device != device:
-        kept = _kept.buffer = torch.empty(size, dtype=dtype, device=device)
+        with torch.inference_mode(False):  # else a later call outside of it could not write here
+            kept = _kept.buffer = torch.empty(size, dtype=dtype, device=device)
     return kept[:size].view(shape)
 
 

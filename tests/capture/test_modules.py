@@ -183,6 +183,10 @@ def test_statistics_of_a_site():
     rest = rest / rest.sum(-1, keepdim=True)
     left = site.statistics(leave_out=first[..., 0].bool())
     torch.testing.assert_close(left.mass[..., 0], rest[..., :2].sum(-1), atol=1e-6, rtol=0)
+    with pytest.raises(
+        ValueError, match=r"leave_out: expected a boolean mask of shape \(batch=2, key=5\), got \(2, 4\)"
+    ):
+        site.statistics(leave_out=first[:, :4, 0].bool())
     lengths = torch.einsum("bhkd,hdm->bhkm", site.v, site.output).norm(dim=-1)
     normed = weights * lengths[:, :, None]
     normed = normed / normed.sum(-1, keepdim=True)

@@ -36,7 +36,7 @@ def listening(tape: Tape) -> Iterator[None]:
     from transformers.modeling_utils import AttentionInterface
 
     if not hasattr(AttentionInterface, "get_interface"):
-        raise Unsupported("model: capturing models of transformers takes its version 5 or newer")
+        raise Unsupported("model: capturing models of transformers takes its version 5.20 or newer")
     if not _tapes:
         _plain.append(AttentionInterface.get_interface)
         AttentionInterface.get_interface = _get_interface

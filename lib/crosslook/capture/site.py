@@ -87,7 +87,13 @@ class Site:
             if self.v is None or self.output is None:
                 raise ValueError(f"norms: expected a site with values and an output projection, {self.name} has none")
             key_weight = value_lengths.value_norms(self.v, self.output)
-        key_mask = None if leave_out is None else ~leave_out
+        key_mask = None
+        if leave_out is not None:
+            batch, keys = len(self.k), self.k.shape[2]
+            if leave_out.shape != (batch, keys) or leave_out.dtype != torch.bool:
+                got = f"{tuple(leave_out.shape)} of {leave_out.dtype}"
+                raise ValueError(f"leave_out: expected a boolean mask of shape (batch={batch}, key={keys}), got {got}")
+            key_mask = ~leave_out
         return streaming.statistics(
             self.q, self.k, groups=groups, key_mask=key_mask, key_weight=key_weight, **self.rules
         )
