@@ -69,6 +69,16 @@ def test_the_whole_list_of_appendix_b_is_ignored():
     assert not linking.ignored("the corner table")
 
 
+def test_ignored_phrases_lose_their_links_and_the_others_keep_theirs():
+    samples = data.load("emoji:val", text="paragraph")[:20]
+    assert any(linking.ignored(p.text) and links for s in samples for p, links in zip(s.phrases, s.links, strict=True))
+    for sample in samples:
+        found = linking.without_ignored(sample)
+        assert found.phrases is sample.phrases
+        for phrase, before, after in zip(sample.phrases, sample.links, found.links, strict=True):
+            assert after == (frozenset() if linking.ignored(phrase.text) else before)
+
+
 def test_attributes_join_the_label_when_the_detector_is_sure():
     assert linking.describe("police_car", [("blue", 0.6), ("small", 0.1), ("old", 0.11)]) == "blue old police car"
 

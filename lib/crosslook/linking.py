@@ -4,7 +4,7 @@ Ilinykh and Dobnik (2022, section 4): the regions whose label is most similar to
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,12 @@ def ignored(phrase: str) -> bool:
     """
     words = " ".join(phrase.lower().split())
     return not words or words in IGNORED or words in PRONOUNS
+
+
+def without_ignored(sample: Sample) -> Sample:
+    """The sample with its ignored phrases linked with nothing, so that they are measured nowhere."""
+    links = zip(sample.phrases, sample.links, strict=True)
+    return replace(sample, links=tuple(frozenset() if ignored(said.text) else each for said, each in links))
 
 
 def describe(label: str, attributes: Sequence[tuple[str, float]] = ()) -> str:
