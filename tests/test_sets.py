@@ -67,6 +67,12 @@ def test_sums_are_those_of_a_loop_over_weights(name, batches):
         np.testing.assert_allclose(found.on_keys[:, layer, head], on_keys, atol=1e-5)
         np.testing.assert_allclose(found.on_all[:, layer, head], on_all, atol=1e-5)
         np.testing.assert_allclose(found.by_pair[:, layer, head], by_pair, atol=1e-5)
+    shares, counts = found.averaged
+    alive = sum(
+        int((one.queries.any(-1) & one.keys.any(-1)).sum()) for _, b in batches for one in [grounding(b)["own"]]
+    )
+    assert counts.sum(0)[0, 0] == alive
+    np.testing.assert_allclose(shares.sum(0)[layer, head], by_pair.sum(), atol=1e-5)
 
 
 def test_cells_hold_the_true_pairs_on_their_diagonal(batches):

@@ -92,6 +92,11 @@ class Reading:
         """What `crosslook.maps` takes."""
         return self.on_keys, self.on_all
 
+    @property
+    def averaged(self) -> tuple[Float[np.ndarray, "image layer head"], Float[np.ndarray, "image layer head"]]:
+        """The same, so that every pair counts alike, however much attention it has: means over pairs."""
+        return self.by_pair, np.broadcast_to(self.pairs[:, None, None].astype(np.float64), self.by_pair.shape)
+
     def interval(self, n_resamples: int = 2_000, seed: int = 0) -> Float[np.ndarray, "2 layer head"]:
         """Ends of its 95% interval, by resampling images."""
         return bootstrap_ratio(self.on_keys, self.on_all, n_resamples=n_resamples, seed=seed)
