@@ -65,8 +65,22 @@ def test_the_whole_list_of_appendix_b_is_ignored():
     the foreground, middle, the middle, corner, a corner, the corner"""
     listed = [" ".join(each.split()) for each in text.split(",")]
     assert all(linking.ignored(each.title()) for each in listed)
-    assert set(listed) == linking.IGNORED
-    assert not linking.ignored("the corner table")
+    assert {each.split()[-1] for each in listed} == linking.PLACES
+    # One word of it is enough, in a larger phrase too; a pronoun has to be the whole phrase.
+    assert linking.ignored("the corner table")
+    assert linking.ignored("a dog in the background")
+    assert not linking.ignored("their dog")
+    assert not linking.ignored("a backpack")
+
+
+def test_ignored_phrases_lose_their_links_and_the_others_keep_theirs():
+    samples = data.load("emoji:val", text="paragraph")[:20]
+    assert any(linking.ignored(p.text) and links for s in samples for p, links in zip(s.phrases, s.links, strict=True))
+    for sample in samples:
+        found = linking.without_ignored(sample)
+        assert found.phrases is sample.phrases
+        for phrase, before, after in zip(sample.phrases, sample.links, found.links, strict=True):
+            assert after == (frozenset() if linking.ignored(phrase.text) else before)
 
 
 def test_attributes_join_the_label_when_the_detector_is_sure():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from crosslook import linking
+from crosslook import data, linking
 from crosslook import linking_methods as lm
 
 TOY = {"red": [1.0, 0.0], "car": [0.0, 2.0], "green": [1.0, 1.0], "not": [0.0, 0.0]}
@@ -83,6 +83,24 @@ def test_links_tie_and_skip_what_is_no_object():
     similarities = np.array([[0.2, 0.7, 0.7 + 1e-9], [0.9, 0.1, 0.2]])
     assert lm.linked(similarities, ["two dogs", "them"]) == [frozenset({1, 2}), frozenset()]
     assert lm.linked(np.zeros((1, 0)), ["two dogs"]) == [frozenset()]
+
+
+def test_compare_judges_what_is_linked_and_not_ignored():
+    some = [linked for linked in data.load("emoji:val", text="paragraph")[:20] if any(linked.links)][:2]
+    labels = [[linking.describe(label) for label in sample.regions.labels] for sample in some]
+
+    def perfect(phrases, names):
+        (sample,) = (each for each in some if [p.text for p in each.phrases] == list(phrases))
+        return np.array([[float(region in links) for region in range(len(names))] for links in sample.links])
+
+    (table,) = lm.compare(some, labels, {"perfect": perfect}).values()
+    for (hits, precisions, judged), sample in zip(table, some, strict=True):
+        named = [
+            bool(links) and not linking.ignored(p.text) for p, links in zip(sample.phrases, sample.links, strict=True)
+        ]
+        # A phrase that no way may link would cost even a perfect one its score.
+        assert hits == precisions == judged == sum(named)
+    assert any(linking.ignored(phrase.text) for sample in some for phrase in sample.phrases)
 
 
 def test_all_methods_find_the_obvious_and_the_last_is_linking_itself():

@@ -67,6 +67,12 @@ def test_sums_are_those_of_a_loop_over_weights(name, batches):
         np.testing.assert_allclose(found.on_keys[:, layer, head], on_keys, atol=1e-5)
         np.testing.assert_allclose(found.on_all[:, layer, head], on_all, atol=1e-5)
         np.testing.assert_allclose(found.by_pair[:, layer, head], by_pair, atol=1e-5)
+    shares, counts = found.averaged
+    alive = sum(
+        int((one.queries.any(-1) & one.keys.any(-1)).sum()) for _, b in batches for one in [grounding(b)["own"]]
+    )
+    assert counts.sum(0)[0, 0] == alive
+    np.testing.assert_allclose(shares.sum(0)[layer, head], by_pair.sum(), atol=1e-5)
 
 
 def test_cells_hold_the_true_pairs_on_their_diagonal(batches):
@@ -154,11 +160,21 @@ def test_shuffled_pairs_keep_their_sides_and_lose_each_other():
     queries = torch.tensor([[[1, 0], [0, 1], [0, 0], [1, 1]], [[1, 0], [0, 0], [0, 0], [0, 0]]]).bool()
     keys = torch.eye(4).bool().expand(2, -1, -1)
     found = sets.shuffled(Sets("text_to_image", queries, keys))
-    # Pairs 1, 2 and 4 of the first example take each other's keys; the second has one pair.
-    assert found.keys[0].long().argmax(-1).tolist() == [3, 0, 0, 1]
+    # Pairs 1, 2 and 4 of the first example take the next one's keys; the second has one pair.
+    assert found.keys[0].long().argmax(-1).tolist() == [1, 3, 0, 0]
     assert not found.keys[0, 2].any()
     assert not found.keys[1].any()
     assert torch.equal(found.queries, queries)
+
+
+def test_shuffled_pairs_never_keep_a_key_of_their_own(batches):
+    # The first three speak of the same thing, the third of one more; the fourth of another; the fifth of all.
+    keys = torch.tensor([[[1, 0, 0], [1, 0, 0], [1, 1, 0], [0, 0, 1], [1, 1, 1]]]).bool()
+    found = sets.shuffled(Sets("text_to_image", torch.ones(1, 5, 2).bool(), keys))
+    assert found.keys.long().tolist() == [[[0, 0, 1], [0, 0, 1], [0, 0, 1], [1, 0, 0], [0, 0, 0]]]
+    for _, batch in batches:
+        own = grounding(batch)["own"]
+        assert not (sets.shuffled(own).keys & own.keys).any()
 
 
 @pytest.mark.parametrize("name", ["uniter", "lxmert"])

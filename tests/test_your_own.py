@@ -12,7 +12,7 @@ from crosslook.data.emoji import regions
 from crosslook.models import volta
 from crosslook.models.vision_language import VisionLanguage
 from crosslook.paths import ROOT
-from crosslook.run import run
+from crosslook.run import NotebookError, run
 
 IMAGES = 8
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -72,6 +72,30 @@ def _things(found):
     probs = found.class_probs[:, :-1]
     labels = tuple(found.classes[place] for place in probs.argmax(1))
     return replace(found, class_probs=probs, classes=found.classes[:-1], labels=labels)
+
+
+def test_structure_runs_on_files_from_elsewhere(folder, tmp_path):
+    asked = {"model": f"volta:{folder}", "data": f"flickr30k:{folder}:val", "tier": "tiny"}
+    done = run(ROOT / "notebooks" / "structure.ipynb", asked, tmp_path / "copy.ipynb", progress=False)
+    found = {result["name"]: result for result in done.results}
+    for name in ("theme.truth.surface", "partial.distance.surface", "entropy.deep", "language.deep", "swap.moved"):
+        result = found[f"structure.{name} ({asked['model']})"]
+        assert result["n"] <= IMAGES
+    # It has a twin of its own kind, and nothing is measured on other models beside it.
+    assert "untrained twin" in found[f"structure.entropy.deep ({asked['model']})"]["control"]
+    assert not [name for name in found if "(emoji/" in name]
+
+
+@pytest.mark.parametrize(
+    ("notebook", "asked", "message"),
+    [
+        ("structure", {"model": "hf:some"}, "model: expected emoji/NAME, untrained/NAME or volta:PATH, got 'hf:some'"),
+        ("grounding", {"data": "flickr30k:f30k:val"}, "data: expected emoji:val or emoji:test"),
+    ],
+)
+def test_what_a_chapter_cannot_take_is_said_at_once(notebook, asked, message, tmp_path):
+    with pytest.raises(NotebookError, match=message):
+        run(ROOT / "notebooks" / f"{notebook}.ipynb", asked, tmp_path / "copy.ipynb", progress=False)
 
 
 def test_ablation_runs_on_files_from_elsewhere(folder, tmp_path):

@@ -4,7 +4,7 @@ Ilinykh and Dobnik (2022, section 4): the regions whose label is most similar to
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,8 @@ from crosslook.significance import bootstrap_ratio
 ATTRIBUTE_CONFIDENCE = 0.1
 """Attributes above this confidence become part of a label (section 4)."""
 
-_PLACES = "right left top bottom back front far close background foreground middle".split()
-_OTHERS = "a right,a left,side,each side,corner,a corner,the corner".split(",")
-IGNORED = frozenset([*_PLACES, *(f"the {place}" for place in _PLACES), *_OTHERS])
-"""Phrases that name a place in the picture and no object (Appendix B). Pronouns are ignored besides these."""
+PLACES = frozenset("right left top bottom back front far close side background foreground middle corner".split())
+"""Words for places in the picture: what the list of Appendix B comes to. Pronouns are ignored besides these."""
 PRONOUNS = frozenset(
     "i me mine you yours he him his she her hers it its we us ours they them theirs himself herself itself themselves "
     "this that these those one ones each both all some many several others other another which who what "
@@ -30,13 +28,22 @@ PRONOUNS = frozenset(
 
 
 def ignored(phrase: str) -> bool:
-    """Whether a phrase is a pronoun or on the list of Appendix B, so that it is linked with nothing.
+    """Whether a phrase is a pronoun or has a word of the list of Appendix B, so that it is linked with nothing.
 
-    >>> ignored("The background"), ignored("them"), ignored("the right shoe")
-    (True, True, False)
+    "We skip any phrases which contain at least one word from the list" (section 3). A pronoun is skipped where it is
+    the whole phrase: determiners stay, "his" among them.
+
+    >>> ignored("The background"), ignored("them"), ignored("a tree on the left"), ignored("his shoe")
+    (True, True, True, False)
     """
-    words = " ".join(phrase.lower().split())
-    return not words or words in IGNORED or words in PRONOUNS
+    words = phrase.lower().split()
+    return not words or " ".join(words) in PRONOUNS or not PLACES.isdisjoint(words)
+
+
+def without_ignored(sample: Sample) -> Sample:
+    """The sample with its ignored phrases linked with nothing, so that they are measured nowhere."""
+    links = zip(sample.phrases, sample.links, strict=True)
+    return replace(sample, links=tuple(frozenset() if ignored(said.text) else each for said, each in links))
 
 
 def describe(label: str, attributes: Sequence[tuple[str, float]] = ()) -> str:

@@ -155,6 +155,8 @@ def compare(
 ) -> dict[str, Float[np.ndarray, "image 3"]]:
     """Every way to link on the same phrases: for each image sums of hits and of average precisions, and phrases judged.
 
+    Phrases without a gold region are not judged, nor are ignored ones, which no way links.
+
     Args:
         samples: with gold links, one text an image.
         labels: what the regions of each are called.
@@ -168,7 +170,7 @@ def compare(
             similar = method(said, names)
             right = linking.hits(linked(similar, said), sample.links)
             ranks = average_precision(similar, sample.links)
-            judged = ~np.isnan(right)
+            judged = ~np.isnan(right) & ~np.array([linking.ignored(each) for each in said], dtype=bool)
             rows.append([right[judged].sum(), ranks[judged].sum(), judged.sum()])
         found[name] = np.array(rows).reshape(-1, 3)
     return found

@@ -46,15 +46,23 @@ class Sets:
 
 
 def shuffled(sets: Sets) -> Sets:
-    """The same pairs with each other's keys: those of the next pair of the example that has both sides.
+    """The same pairs with each other's keys: those of the next pair of the example that shares no key with it.
 
-    A control for what belongs together. Pairs that are alone in their example count nowhere.
+    A control for what belongs together: of two phrases that speak of the same thing, neither is one for the other.
+    Behind the last pair comes the first. Pairs for which there is no other count nowhere.
     """
     alive = sets.queries.any(-1) & sets.keys.any(-1)
     keys = torch.zeros_like(sets.keys)
     for row, own, here in zip(keys, sets.keys, alive, strict=True):
-        if here.sum() > 1:
-            row[here] = own[here].roll(1, 0)
+        some = own[here]
+        n = len(some)
+        if not n:
+            continue
+        apart = (some.float() @ some.float().T) == 0
+        places = torch.arange(n, device=some.device)
+        steps = (places[None] - places[:, None]) % n  # from a pair to another
+        nearest = torch.where(apart, steps, n).argmin(1)
+        row[here] = some[nearest] & apart.any(1)[:, None]
     return Sets(sets.kind, sets.queries, keys)
 
 
@@ -83,6 +91,11 @@ class Reading:
     def sums(self) -> tuple[Float[np.ndarray, "image layer head"], Float[np.ndarray, "image layer head"]]:
         """What `crosslook.maps` takes."""
         return self.on_keys, self.on_all
+
+    @property
+    def averaged(self) -> tuple[Float[np.ndarray, "image layer head"], Float[np.ndarray, "image layer head"]]:
+        """The same, so that every pair counts alike, however much attention it has: means over pairs."""
+        return self.by_pair, np.broadcast_to(self.pairs[:, None, None].astype(np.float64), self.by_pair.shape)
 
     def interval(self, n_resamples: int = 2_000, seed: int = 0) -> Float[np.ndarray, "2 layer head"]:
         """Ends of its 95% interval, by resampling images."""
