@@ -75,20 +75,32 @@ def test_sums_are_those_of_a_loop_over_weights(name, batches):
     np.testing.assert_allclose(shares.sum(0)[layer, head], by_pair.sum(), atol=1e-5)
 
 
-def test_cells_hold_the_true_pairs_on_their_diagonal(batches):
-    model = models.load("untrained/lxmert", seed=3)
+@pytest.mark.parametrize("name", ["uniter", "lxmert"])
+def test_cells_are_mean_weights_of_every_pair_on_every_candidate(name, batches):
+    model = models.load(f"untrained/{name}", seed=3)
     found = read(model, batches, grounding, 3, cells=True)["own"]
-    alive = [batch.phrase_tokens.any(-1) & batch.links.any(-1) for _, batch in batches]
-    assert [len(cell) for cell in found.cells] == [int(row.sum()) for rows in alive for row in rows if row.any()]
-    assert found.pairs.sum() == sum(int(rows.sum()) for rows in alive)
-    # One phrase of one word and one region: its cell is the weight itself.
-    for place, (row, one) in enumerate((r, b) for (_, b) in batches for r in range(3) for b in [b]):
-        mask = one.phrase_tokens[row].any(-1) & one.links[row].any(-1)
-        n_words, n_regions = one.phrase_tokens[row][mask].sum(-1), one.links[row][mask].sum(-1)
-        sizes = (n_words * n_regions)[:, None, None].numpy()
-        total = (found.cells[place].diagonal().transpose(2, 0, 1) * sizes).sum(0)
-        image = [0, 0, 1, 1, 2, 2][place]
-        assert (total <= found.on_keys[image] + 1e-6).all()
+    expected = []
+    for _, batch in batches:
+        with torch.no_grad(), capture(model) as tape:
+            model(batch)
+        places = model.places(batch)
+        kind = "joint" if places.joint_text is not None else "text_to_image"
+        layers = [site.weights() for site in tape.sites if site.kind == kind]
+        queries = on_text(places, kind, batch.phrase_tokens, layers[0].shape[2])
+        keys = on_image(places, kind, batch.links, layers[0].shape[3])
+        for b in range(len(batch)):
+            alive = (batch.phrase_tokens[b].any(-1) & batch.links[b].any(-1)).nonzero()[:, 0].tolist()
+            cells = [
+                [
+                    np.stack([weights[b][:, queries[b, pair]][:, :, keys[b, other]].mean((1, 2)) for weights in layers])
+                    for other in alive
+                ]
+                for pair in alive
+            ]
+            expected += [np.array(cells)] if alive else []
+    assert found.pairs.sum() == sum(len(cells) for cells in expected)
+    for ours, cells in zip(found.cells, expected, strict=True):
+        np.testing.assert_allclose(ours, cells, atol=1e-6)
 
 
 def test_shuffling_is_the_tested_permutation(batches):
@@ -143,6 +155,9 @@ def test_planted_mass_is_found():
 def test_a_model_without_such_attention_is_named(batches):
     with pytest.raises(ValueError, match="expected attention for 'own'"):
         read(models.load("untrained/bert"), batches, grounding, 3)
+    batch = batches[0][1]
+    with pytest.raises(ValueError, match="expected attention of text_to_image, found none"):
+        sets.weights(models.load("untrained/bert"), batch, grounding(batch)["own"])
 
 
 def test_bad_sets(plain):

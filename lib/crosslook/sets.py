@@ -163,6 +163,9 @@ def weights(model: nn.Module, batch: Batch, one: Sets) -> Float[Tensor, "batch p
     """How much each head gives from a pair's queries, on average, to every key of that modality, one by one.
 
     `key` counts the tokens, or regions, of the batch. For single examples: nothing is summed over a corpus.
+
+    Raises:
+        ValueError: for a model without such attention.
     """
     from crosslook.capture import capture
 
@@ -181,6 +184,8 @@ def weights(model: nn.Module, batch: Batch, one: Sets) -> Float[Tensor, "batch p
 
     with capture(model, on_site=measure):
         model(batch)
+    if not layers:
+        raise ValueError(f"model: expected attention of {one.kind}, found none")
     return torch.stack([layers[layer] for layer in sorted(layers)], 2)
 
 
