@@ -55,6 +55,12 @@ def test_every_table_is_of_a_recipe_and_of_the_phrases_of_val(name, phrases):
     assert set(table.losses["wrong"][~np.isnan(table.losses["wrong"])]) == {0, 1}
 
 
+def test_every_encoder_that_is_compared_has_its_weights_or_its_table_shipped():
+    starts = {recipe.start for recipe in RECIPES.values()}
+    encoders = {name for name, recipe in RECIPES.items() if recipe.architecture not in zoo.CAPTIONERS}
+    assert encoders - starts <= {*zoo.shipped(), *SHIPPED}
+
+
 def test_what_was_written_comes_back_in_half_precision(table, tmp_path):
     ablation_tables.write("uniter-xe", table, tmp_path / "new")
     found = ablation_tables.read("uniter-xe", tmp_path / "new")
